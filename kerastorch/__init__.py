@@ -1,0 +1,1 @@
+"""The Keras API as native PyTorch."""

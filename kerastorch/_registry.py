@@ -1,0 +1,298 @@
+"""Names and configurations: objects from strings, and configs recorded from ``__init__``.
+
+A family (losses, initializers, layers, ...) is one `Registry`. It turns an identifier (name, class,
+instance, function or serialized dict) into an object and is the closed table from which
+`deserialize` takes classes: a config can never name anything else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from typing_extensions import Self
+
+_FAMILIES: dict[str, Registry] = {}
+_CUSTOM: dict[str, Any] = {}
+
+
+def snake_case(name: str) -> str:
+    """The Keras spelling of a class name: ``Conv2D`` -> ``conv2d``, ``MaxPooling2D`` -> ``max_pooling2d``."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+class Recorded:
+    """Remembers the arguments of its construction, which are its configuration.
+
+    A subclass writes no ``get_config`` unless it must convert a value.
+    """
+
+    _init_call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+    # Attributes that speak for the object itself rather than for the argument (an automatic name).
+    _live_config: ClassVar[tuple[str, ...]] = ()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        object.__setattr__(self, "_init_call", (args, kwargs))
+        return self
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments by name, defaults included."""
+        args, kwargs = self._init_call
+        signature = inspect.signature(type(self).__init__)
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        arguments: dict[str, Any] = {}
+        open_ended = False
+        for name, parameter in list(signature.parameters.items())[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                open_ended = True
+                arguments.update(bound.arguments[name])
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                if bound.arguments[name]:
+                    raise NotImplementedError(
+                        f"{type(self).__name__} takes *{name}: write get_config() and from_config() for it."
+                    )
+            else:
+                arguments[name] = bound.arguments[name]
+        for name in self._live_config:
+            if name in arguments or open_ended:
+                arguments[name] = getattr(self, name)
+        return arguments
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that rebuild this object with `from_config`, as plain data."""
+        return {name: serialize(value) for name, value in self._arguments().items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """An object from what `get_config` gave."""
+        return cls(**{name: deserialize(value) for name, value in config.items()})
+
+
+class Registry:
+    """One family of named objects.
+
+    `kind` is the word used in errors ("loss"), `module` the public package ("losses"). Classes are
+    found as ``ClassName`` and ``class_name``, functions by their name, all by their `aliases`.
+    """
+
+    def __init__(self, kind: str, module: str) -> None:
+        self.kind = kind
+        self.module = f"keras.{module}"
+        self.names: dict[str, Any] = {}
+        self.classes: dict[str, Any] = {}
+        _FAMILIES[self.module] = self
+
+    def add(self, *objects: Any, **aliases: Any) -> None:
+        """Make objects known by their own names, and by further `aliases`. The first name stays."""
+        for thing in objects:
+            self.classes[thing.__name__] = thing
+            self.names.setdefault(thing.__name__, thing)
+            self.names.setdefault(snake_case(thing.__name__), thing)
+        for alias, thing in aliases.items():
+            self.names[alias] = thing
+
+    def get(self, identifier: Any) -> Any:
+        """None, an object, a class, a name or a serialized config as an object of the family."""
+        if identifier is None:
+            return None
+        if isinstance(identifier, dict):
+            return deserialize(identifier)
+        if isinstance(identifier, str):
+            found = lookup_custom(identifier)
+            if found is None:
+                found = self.names.get(identifier)
+            if found is None:
+                raise ValueError(self._unknown(identifier))
+            return found() if inspect.isclass(found) else found
+        if inspect.isclass(identifier):
+            return identifier()
+        if callable(identifier):
+            return identifier
+        raise TypeError(
+            f"{self.kind}: expected a name, a {self.kind} object or a callable, "
+            f"received {identifier!r} of type {type(identifier).__name__}."
+        )
+
+    def _unknown(self, identifier: str) -> str:
+        close = difflib.get_close_matches(identifier, self.names, n=3)
+        hint = (
+            f" Did you mean {' or '.join(repr(c) for c in close)}?"
+            if close
+            else f" Known: {', '.join(sorted(self.classes))}."
+        )
+        return (
+            f"Unknown {self.kind} {identifier!r}.{hint} An own {self.kind} is passed as an object, "
+            "or by name after kerastorch.saving.register_keras_serializable."
+        )
+
+
+# -- custom objects --------------------------------------------------------------------------------
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[Any], Any]:
+    """Decorator: make a class or function known to `deserialize` as ``package>name``."""
+
+    def decorate(thing: Any) -> Any:
+        registered = f"{package}>{name or thing.__name__}"
+        if inspect.isclass(thing) and not hasattr(thing, "get_config"):
+            raise ValueError(f"{thing.__name__} needs a get_config() method to be registered.")
+        _CUSTOM[registered] = thing
+        thing._registered_name = registered
+        return thing
+
+    return decorate
+
+
+def get_registered_name(obj: Any) -> str:
+    """The name given by `register_keras_serializable`, else the ``__name__``."""
+    return vars(obj).get("_registered_name", obj.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: Any = None
+) -> Any:
+    """What is registered under `name`, or None."""
+    return (custom_objects or {}).get(name) or lookup_custom(name) or (module_objects or {}).get(name)
+
+
+def lookup_custom(name: str) -> Any:
+    """A custom object by its registered name or, inside a scope, by its own name."""
+    return _CUSTOM.get(name)
+
+
+@contextmanager
+def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
+    """Make `custom_objects` (name -> class or function) known within the ``with`` block."""
+    before = dict(_CUSTOM)
+    _CUSTOM.update(custom_objects)
+    try:
+        yield
+    finally:
+        _CUSTOM.clear()
+        _CUSTOM.update(before)
+
+
+# -- plain data <-> objects --------------------------------------------------------------------------
+
+
+def serialize(value: Any) -> Any:
+    """`value` as JSON-like data that `deserialize` turns back."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(serialize, value)) if type(value) in (tuple, list) else list(map(serialize, value))
+    if isinstance(value, dict):
+        return {key: serialize(item) for key, item in value.items()}
+    if isinstance(value, torch.dtype):
+        return str(value).removeprefix("torch.")
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        kind = "__tensor__" if isinstance(value, torch.Tensor) else "__numpy__"
+        return {"class_name": kind, "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+    if inspect.isfunction(value) or inspect.isbuiltin(value) or inspect.isclass(value):
+        return _serialize_function(value)
+    if hasattr(value, "get_config"):
+        return serialize_object(value)
+    raise TypeError(
+        f"{value!r} of type {type(value).__name__} has no configuration: give its class a get_config() method."
+    )
+
+
+def serialize_object(obj: Any) -> dict[str, Any]:
+    """An object with ``get_config`` as ``{"module", "class_name", "config", "registered_name"}``."""
+    cls = type(obj)
+    while cls.__name__ == "GraphModuleImpl":  # the class that torch.fx makes for each instance
+        cls = cls.__base__
+    for module, family in _FAMILIES.items():
+        if family.classes.get(cls.__name__) is cls:
+            return {
+                "module": module,
+                "class_name": cls.__name__,
+                "config": obj.get_config(),
+                "registered_name": None,
+            }
+    return {
+        "module": cls.__module__,
+        "class_name": cls.__name__,
+        "config": obj.get_config(),
+        "registered_name": get_registered_name(cls),
+    }
+
+
+def _serialize_function(function: Any) -> Any:
+    name = function.__name__
+    if any(family.classes.get(name) is function for family in _FAMILIES.values()):
+        return name
+    if name == "<lambda>":
+        raise TypeError("A lambda has no name to save: write a function and register it.")
+    registered = get_registered_name(function) if hasattr(function, "__dict__") else name
+    return {
+        "module": function.__module__,
+        "class_name": "function",
+        "config": name,
+        "registered_name": registered,
+    }
+
+
+def deserialize(value: Any) -> Any:
+    """The inverse of `serialize`. Only built-in and registered classes are ever called."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(deserialize, value))
+    if not isinstance(value, dict):
+        return value
+    if "class_name" not in value or "config" not in value:
+        return {key: deserialize(item) for key, item in value.items()}
+    name, config = value["class_name"], value["config"]
+    if name in ("__numpy__", "__tensor__"):
+        array = np.array(config["value"], dtype=np.dtype(config["dtype"]))
+        return torch.from_numpy(array) if name == "__tensor__" else array
+    if name == "__tuple__":
+        return tuple(map(deserialize, value.get("items", config)))
+    if name == "function":
+        return _find(value.get("registered_name") or config, config)
+    cls = _find_class(value)
+    return cls.from_config(config)
+
+
+def _find_class(value: dict[str, Any]) -> Any:
+    name, registered = value["class_name"], value.get("registered_name")
+    if registered is None or ">" not in str(registered):
+        family = _FAMILIES.get(value.get("module") or "")
+        if family is not None and inspect.isclass(family.classes.get(name)):
+            return family.classes[name]
+        if not value.get("module"):
+            for family in _FAMILIES.values():
+                if inspect.isclass(family.classes.get(name)):
+                    return family.classes[name]
+    found = _find(registered or name, name)
+    if not inspect.isclass(found):
+        raise ValueError(f"{name!r} names a function where a class is expected.")
+    return found
+
+
+def _find(registered: str, name: str) -> Any:
+    found = lookup_custom(registered) or lookup_custom(name)
+    if found is None:
+        for family in _FAMILIES.values():
+            if name in family.classes:
+                return family.classes[name]
+    if found is None:
+        raise ValueError(
+            f"{registered!r} is not known. Register it with kerastorch.saving.register_keras_serializable, "
+            "or pass it in custom_objects."
+        )
+    return found
