@@ -161,7 +161,10 @@ def _notifying(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _MUTATORS = {
-    _TrackedList: (list, "append extend insert pop remove clear reverse sort __setitem__ __delitem__ __iadd__ __imul__"),
+    _TrackedList: (
+        list,
+        "append extend insert pop remove clear reverse sort __setitem__ __delitem__ __iadd__ __imul__",
+    ),
     _TrackedDict: (dict, "update pop popitem clear setdefault __setitem__ __delitem__ __ior__"),
 }
 for _cls, (_base, _names) in _MUTATORS.items():

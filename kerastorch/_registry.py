@@ -164,7 +164,9 @@ def get_registered_object(
     name: str, custom_objects: dict[str, Any] | None = None, module_objects: Any = None
 ) -> Any:
     """What is registered under `name`, or None."""
-    return (custom_objects or {}).get(name) or lookup_custom(name) or (module_objects or {}).get(name)
+    return (
+        (custom_objects or {}).get(name) or lookup_custom(name) or (module_objects or {}).get(name)
+    )
 
 
 def lookup_custom(name: str) -> Any:
@@ -192,7 +194,11 @@ def serialize(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, (tuple, list)):
-        return type(value)(map(serialize, value)) if type(value) in (tuple, list) else list(map(serialize, value))
+        return (
+            type(value)(map(serialize, value))
+            if type(value) in (tuple, list)
+            else list(map(serialize, value))
+        )
     if isinstance(value, dict):
         return {key: serialize(item) for key, item in value.items()}
     if isinstance(value, torch.dtype):
@@ -215,8 +221,8 @@ def serialize(value: Any) -> Any:
 def serialize_object(obj: Any) -> dict[str, Any]:
     """An object with ``get_config`` as ``{"module", "class_name", "config", "registered_name"}``."""
     cls = type(obj)
-    while cls.__name__ == "GraphModuleImpl":  # the class that torch.fx makes for each instance
-        cls = cls.__base__
+    if "_per_instance" in cls.__dict__:  # a graph module has a class of its own for its forward
+        cls = cls.__mro__[1]
     for module, family in _FAMILIES.items():
         if family.classes.get(cls.__name__) is cls:
             return {

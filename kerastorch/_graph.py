@@ -1,0 +1,442 @@
+"""Symbolic tensors, the record of what was done to them, and its torch.fx graph.
+
+`Input(...)` gives a `KerasTensor`. Whatever takes it (a module, a torch function, a tensor method,
+an operator, an index) is recorded as a `Node` and gives further symbolic tensors. Shapes come from
+running the thing itself on meta tensors, twice, with two sizes in place of each unknown axis: an
+axis that differs between the runs is unknown in the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from kerastorch.config import standardize_dtype
+
+# Stand-ins for unknown axes: divisible by 2**7 so that pooling, striding and reshaping succeed.
+_PROBES = (384, 640)
+_count = itertools.count()
+
+Shape = tuple[int | None, ...]
+
+
+class Node:
+    """One recorded call. `kind` is a torch.fx opcode: placeholder, call_module, call_function or call_method."""
+
+    def __init__(self, kind: str, target: Any, args: tuple[Any, ...] = (), kwargs: Any = None):
+        self.kind = kind
+        self.target = target
+        self.args = args
+        self.kwargs: dict[str, Any] = kwargs or {}
+        self.index = next(_count)
+        self.outputs: Any = None
+
+    @property
+    def parents(self) -> list[KerasTensor]:
+        """The symbolic tensors that it takes."""
+        return symbolic_leaves((self.args, self.kwargs))
+
+    def run(self, probe: int) -> Any:
+        """The result for one of the two sizes, as meta tensors."""
+        args, kwargs = map_symbolic(lambda t: t.probes[probe], (self.args, self.kwargs))
+        with symbolic_run():
+            if self.kind == "call_module":
+                return self.target.forward(*args, **kwargs)
+            if self.kind == "call_method":
+                return getattr(args[0], self.target)(*args[1:], **kwargs)
+            return self.target(*args, **kwargs)
+
+
+class KerasTensor:
+    """A tensor without values: shape (``None`` for unknown axes), dtype, and the call that made it.
+
+    >>> import torch, kerastorch as keras
+    >>> x = keras.Input((3,), dtype="float32")
+    >>> torch.cat([x, x * 2], dim=-1)[:, :4]
+    <KerasTensor shape=(None, 4), dtype=float32>
+    """
+
+    _keras_mask: KerasTensor | None = None
+    __array_ufunc__ = None  # numpy leaves operators to this class
+
+    def __init__(self, probes: tuple[Any, Any], node: Node, path: tuple[Any, ...] = ()):
+        _install_call_hook()
+        self.probes = probes
+        self.node = node
+        self.path = path
+
+    @property
+    def shape(self) -> Shape:
+        """Axis sizes, ``None`` where unknown."""
+        a, b = (p.shape if isinstance(p, torch.Tensor) else () for p in self.probes)
+        return tuple(m if m == n else None for m, n in zip(a, b, strict=True))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The `torch.dtype`."""
+        return getattr(self.probes[0], "dtype", torch.int64)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where constants made next to it belong: the default device."""
+        return torch.get_default_device()
+
+    @property
+    def name(self) -> str:
+        """The name of the input or layer that made it."""
+        target = self.node.target
+        return getattr(target, "name", None) or getattr(target, "__name__", str(target))
+
+    def __repr__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        named = f", name={self.name}" if self.node.kind == "placeholder" else ""
+        return f"<KerasTensor shape={self.shape}, dtype={dtype}{named}>"
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        return record("call_function", func, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(torch.Tensor, name):
+            raise AttributeError(f"A symbolic tensor has no attribute {name!r}.")
+        if name.endswith("_"):
+            raise TypeError(
+                f"x.{name}(...) changes a tensor in place; a symbolic tensor has no value to change. "
+                f"Write x = x.{name.rstrip('_')}(...)."
+            )
+        if not callable(getattr(torch.Tensor, name)):
+            return record("call_function", getattr, (self, name))
+        return lambda *args, **kwargs: record("call_method", name, (self, *args), kwargs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return record("call_function", operator.getitem, (self, index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "A symbolic tensor cannot be assigned to: use torch.where or torch.cat to make a new one."
+        )
+
+    def __len__(self) -> int:
+        if not self.shape or self.shape[0] is None:
+            raise TypeError(f"len() of a symbolic tensor of shape {self.shape} is unknown.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[i] for i in range(len(self))])
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "A symbolic tensor has no truth value: it stands for data that comes later. "
+            "Use torch.where, or put Python control flow into a Layer's call()."
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            "A symbolic tensor has no values: numpy functions cannot take it. Use torch's."
+        )
+
+    __hash__ = object.__hash__
+
+
+def _operator(function: Callable[..., Any], swapped: bool = False) -> Callable[..., Any]:
+    def method(*args: Any) -> Any:
+        return record("call_function", function, args[::-1] if swapped else args)
+
+    return method
+
+
+for _name in [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+]:
+    _function = getattr(operator, f"{_name}_" if _name in ("and", "or") else _name)
+    setattr(KerasTensor, f"__{_name}__", _operator(_function))
+    setattr(KerasTensor, f"__r{_name}__", _operator(_function, swapped=True))
+for _name in ["lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert"]:
+    setattr(KerasTensor, f"__{_name}__", _operator(getattr(operator, _name)))
+KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def input_tensor(layer: Any, shape: Shape, dtype: Any) -> KerasTensor:
+    """The symbolic tensor of an `InputLayer`; `shape` includes the batch axis."""
+    node = Node("placeholder", layer)
+    probes = tuple(
+        torch.empty(
+            [p if n is None else n for n in shape], dtype=standardize_dtype(dtype), device="meta"
+        )
+        for p in _PROBES
+    )
+    node.outputs = KerasTensor(probes, node)  # type: ignore[arg-type]
+    return node.outputs  # type: ignore[no-any-return]
+
+
+# -- recording -------------------------------------------------------------------------------------
+
+
+def record(kind: str, target: Any, args: tuple[Any, ...], kwargs: Any = None) -> Any:
+    """Record a call on symbolic tensors and give its symbolic result."""
+    node = Node(kind, target, tuple(args), kwargs)
+    try:
+        first, second = node.run(0), node.run(1)
+    except Exception as error:
+        shapes = ", ".join(str(t.shape) for t in node.parents)
+        if not _plain(error) or getattr(error, "_explained", False):
+            raise
+        what = getattr(target, "__name__", str(target))
+        raise type(error)(f"{what} cannot take input of shape {shapes}: {error}") from error
+    node.outputs = _symbolic(first, second, node, ())
+    return node.outputs
+
+
+def _plain(error: Exception) -> bool:
+    """Whether an exception of this class can be made from a message alone."""
+    return type(error) in (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError)
+
+
+def _symbolic(a: Any, b: Any, node: Node, path: tuple[Any, ...]) -> Any:
+    if isinstance(a, torch.Tensor):
+        return KerasTensor((a, b), node, path)
+    if isinstance(a, dict):
+        return type(a)((k, _symbolic(a[k], b[k], node, (*path, k))) for k in a)
+    if isinstance(a, (tuple, list)):
+        items = [
+            _symbolic(x, y, node, (*path, i)) for i, (x, y) in enumerate(zip(a, b, strict=True))
+        ]
+        if isinstance(a, torch.Size):
+            return tuple(items)
+        return type(a)(*items) if hasattr(a, "_fields") else type(a)(items)
+    # A Python value: a constant, or a size that depends on an unknown axis.
+    return a if type(a) is type(b) and a == b else KerasTensor((a, b), node, path)
+
+
+def is_symbolic(*values: Any) -> bool:
+    """Whether a symbolic tensor is among the arguments or inside their containers."""
+    for value in values:
+        if isinstance(value, KerasTensor):
+            return True
+        if isinstance(value, (list, tuple)):
+            if is_symbolic(*value):
+                return True
+        elif isinstance(value, dict):
+            if is_symbolic(*value.values()):
+                return True
+        elif isinstance(value, slice) and is_symbolic(value.start, value.stop, value.step):
+            return True
+    return False
+
+
+def map_symbolic(function: Callable[[KerasTensor], Any], value: Any) -> Any:
+    """`value` with every symbolic tensor replaced, inside containers and slices too."""
+    return fx.node.map_aggregate(
+        value, lambda leaf: function(leaf) if isinstance(leaf, KerasTensor) else leaf
+    )
+
+
+def symbolic_leaves(value: Any) -> list[KerasTensor]:
+    """The symbolic tensors in `value`, left to right."""
+    found: list[KerasTensor] = []
+    map_symbolic(found.append, value)
+    return found
+
+
+class _MetaMode(TorchFunctionMode):
+    """Every torch call sees its tensors on the meta device; nothing real is read or changed."""
+
+    paused = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if self.paused:
+            return func(*args, **(kwargs or {}))
+        args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.is_meta else tensor.detach().to("meta")
+
+
+_running: list[_MetaMode] = []
+
+
+@contextlib.contextmanager
+def symbolic_run() -> Iterator[None]:
+    """Run modules and functions for their shapes only. User hooks stay silent."""
+    mode = _MetaMode()
+    _running.append(mode)
+    try:
+        with mode, torch.no_grad():
+            yield
+    finally:
+        _running.pop()
+
+
+@contextlib.contextmanager
+def real_tensors() -> Iterator[None]:
+    """Within a symbolic run: what is made here (weights) is real."""
+    modes = [mode for mode in _running if not mode.paused]
+    for mode in modes:
+        mode.paused = True
+    try:
+        yield
+    finally:
+        for mode in modes:
+            mode.paused = False
+
+
+# `nn.Linear(64, 10)(x)` on a symbolic x reaches Python at one place only: nn.Module.__call__.
+_module_call = nn.Module.__call__
+
+
+def _call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    if _running:
+        return self.forward(*args, **kwargs)
+    if is_symbolic(*args) or (kwargs and is_symbolic(kwargs)):
+        own = getattr(self, "_symbolic_call", None)
+        return own(*args, **kwargs) if own else record("call_module", self, args, kwargs)
+    return _module_call(self, *args, **kwargs)
+
+
+def _install_call_hook() -> None:
+    """From the first symbolic tensor on, a call of any module looks for them (about 0.2 µs)."""
+    if nn.Module.__call__ is _module_call:
+        nn.Module.__call__ = _call  # type: ignore[method-assign]
+
+
+# -- tracing back to a torch.fx graph -----------------------------------------------------------------
+
+
+def reachable(inputs: Iterable[KerasTensor], outputs: Any) -> list[Node]:
+    """The nodes between inputs and outputs in the order of their making (inputs' own excluded)."""
+    stop = {(t.node, t.path) for t in inputs}
+    found: set[Node] = set()
+    stack = [t for t in symbolic_leaves(outputs) if (t.node, t.path) not in stop]
+    while stack:
+        node = stack.pop().node
+        if node in found:
+            continue
+        if node.kind == "placeholder":
+            raise ValueError(
+                f"The outputs depend on Input {node.target.name!r}, which is not among the model's inputs "
+                f"{[t.name for t in inputs]}. Add it to `inputs`."
+            )
+        found.add(node)
+        stack.extend(t for t in node.parents if (t.node, t.path) not in stop)
+    return sorted(found, key=lambda node: node.index)
+
+
+def identifier(name: str) -> str:
+    """`name` as a Python identifier."""
+    name = re.sub(r"\W", "_", name)
+    return name if name.isidentifier() else f"_{name}"
+
+
+class _Signature(fx.graph.CodeGen):
+    """Generated code takes inputs as arguments, or all of them in one list, tuple or dict."""
+
+    def __init__(self, names: list[str]):
+        super().__init__()
+        self.names = names
+
+    def gen_fn_def(self, free_vars: list[str], maybe_return_annotation: str, **kwargs: Any) -> str:
+        head, *rest = self.names
+        arguments = ", ".join([head, *(f"{name}=None" for name in rest)])
+        given = f"({', '.join(self.names)},)"
+        target = ", ".join(self.names)
+        # The fast path of one tensor costs one comparison; everything else goes through _arrange.
+        test = f"type({head}) is not torch.Tensor or {head}.dtype is not self._input_dtype"
+        if rest:
+            test = "True"
+        trailing = "" if rest else ","
+        return (
+            f"def forward(self, {arguments}, *, training=None, mask=None){maybe_return_annotation}:\n"
+            f"    if training is not None and training is not self.training:\n"
+            f"        return self._call_in_mode(training, {given})\n"
+            f"    if {test}:\n"
+            f"        {target}{trailing} = self._arrange{given}\n"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Signature:
+        return _Signature(list(self.names))
+
+
+def to_fx(
+    inputs: list[KerasTensor],
+    outputs: Any,
+    key_of: Callable[[nn.Module], str],
+    constant: Callable[[torch.Tensor], str],
+) -> fx.Graph:
+    """The torch.fx graph from inputs to outputs.
+
+    `key_of` names a module in the root; `constant` registers a tensor there and gives its name.
+    """
+    graph = fx.Graph()
+    names = []
+    for tensor in inputs:
+        base = name = identifier(tensor.name)
+        while name in (*names, "self", "training", "mask"):
+            base = name = f"{base}_"
+        names.append(name)
+    made: dict[Any, fx.Node] = {
+        (t.node, t.path): graph.placeholder(name) for t, name in zip(inputs, names, strict=True)
+    }
+
+    def value(leaf: Any) -> Any:
+        if isinstance(leaf, KerasTensor):
+            key = (leaf.node, leaf.path)
+            if key not in made:
+                parent = made[leaf.node, leaf.path[:-1]] if leaf.path else None
+                if parent is None:
+                    raise AssertionError("a node must come after its parents")
+                made[key] = graph.call_function(operator.getitem, (parent, leaf.path[-1]))
+            return made[key]
+        if isinstance(leaf, torch.Tensor):
+            if id(leaf) not in made:
+                made[id(leaf)] = graph.get_attr(constant(leaf))
+            return made[id(leaf)]
+        return leaf
+
+    def fill(leaf: Any) -> Any:
+        if isinstance(leaf, KerasTensor):
+            for depth in range(1, len(leaf.path)):
+                value(KerasTensor(leaf.probes, leaf.node, leaf.path[:depth]))
+        return value(leaf)
+
+    for node in reachable(inputs, outputs):
+        args = fx.node.map_aggregate(node.args, fill)
+        kwargs = fx.node.map_aggregate(node.kwargs, fill)
+        if node.kind == "call_module":
+            made[node, ()] = graph.call_module(key_of(node.target), args, kwargs)
+        else:
+            made[node, ()] = graph.create_node(node.kind, node.target, args, kwargs)
+    graph.output(fx.node.map_aggregate(outputs, fill))
+    graph.set_codegen(_Signature(names))
+    return graph

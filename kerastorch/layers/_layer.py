@@ -1,0 +1,675 @@
+"""The base of all layers: an `nn.Module` that is built lazily and knows Keras's vocabulary."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from kerastorch import constraints, dtype_policies, initializers, regularizers
+from kerastorch._graph import (
+    KerasTensor,
+    Shape,
+    _running,
+    input_tensor,
+    map_symbolic,
+    real_tensors,
+    record,
+    symbolic_leaves,
+)
+from kerastorch._module import Module
+from kerastorch._registry import Registry, snake_case
+from kerastorch._variable import Variable, wrap
+from kerastorch.config import standardize_dtype
+from kerastorch.layers._mode import adopt, in_mode
+
+registry = Registry("layer", "layers")
+
+_counts: dict[str, int] = {}
+#: Not empty while a loop collects losses step by step: it clears them, layers do not.
+collecting: list[bool] = []
+
+
+def auto_name(cls: type) -> str:
+    """``dense``, ``dense_1``, ...: one count per class name and process."""
+    base = snake_case(cls.__name__)
+    count = _counts.get(base, 0)
+    _counts[base] = count + 1
+    return f"{base}_{count}" if count else base
+
+
+def reset_names() -> None:
+    """Start automatic names from the beginning."""
+    _counts.clear()
+
+
+class _Call(NamedTuple):
+    """What `call` takes."""
+
+    names: tuple[str, ...]
+    training: int | None  # its position
+    mask: bool
+
+
+def _call_of(function: Any) -> _Call:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    names = tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+    training = names.index("training") if "training" in names else None
+    return _Call(names, training, "mask" in names and len(names) > 1)
+
+
+class Layer(Module):
+    """A computation with weights. Subclass it: `__init__`, `build(input_shape)`, `call(inputs)`.
+
+    Everything that holds for an `nn.Module` holds for a layer. Besides, it is built when it first
+    sees its input's shape, takes symbolic tensors, records its configuration, and casts
+    floating-point inputs to its compute dtype.
+
+    - ``training``: a `call` that names it is given ``self.training`` unless the caller says
+      otherwise; an explicit ``training=`` holds for that call and everything inside it. Layers start
+      in evaluation mode; ``fit`` switches.
+    - ``trainable`` is a view of ``requires_grad`` of the weights.
+    - any `nn.Module`, parameter, or list, tuple or dict of them in an attribute is a submodule.
+
+    Args:
+        name: unique within a model; automatic (``dense_1``) when left out.
+        trainable: False freezes the weights.
+        dtype: a dtype or a policy such as ``"mixed_bfloat16"``; the global policy when left out.
+        activity_regularizer: penalty on the output, divided by the batch size.
+
+    >>> import torch, kerastorch as keras
+    >>> class Scale(keras.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, inputs):
+    ...         return inputs * self.factor
+    >>> layer = Scale()
+    >>> layer(torch.ones(2, 3)).shape, list(layer.state_dict())
+    (torch.Size([2, 3]), ['factor'])
+    """
+
+    _live_config = ("name", "trainable", "dtype")
+    _takes_in_call = _Call((), None, False)
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        nn.Module.__init__(self)
+        unknown = kwargs.keys() - {"input_shape", "batch_input_shape", "input_dim"}
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__}: unknown argument {', '.join(map(repr, sorted(unknown)))}."
+            )
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: `name` must be a string, received {name!r}.")
+        self.name = name or auto_name(type(self))
+        self._auto_named = name is None
+        self.training = False
+        self.built = False
+        self.supports_masking = False
+        self.autocast = autocast
+        self._trainable = bool(trainable)
+        self._losses: list[torch.Tensor] = []
+        self._nodes: list[Any] = []
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.dtype_policy = dtype_policies.get(dtype)
+        self._declared_shape = _declared_shape(kwargs)
+
+    # -- dtype ---------------------------------------------------------------------------------
+
+    @property
+    def dtype_policy(self) -> dtype_policies.DTypePolicy:
+        """The policy that gives `variable_dtype` and `compute_dtype`."""
+        return self._policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._policy = dtype_policies.get(policy)
+        self._compute = standardize_dtype(self._policy.compute_dtype)
+        self._mixed = self._policy.mixed
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype of the weights."""
+        return self._policy.variable_dtype
+
+    variable_dtype = dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """Name of the dtype that floating-point inputs are cast to."""
+        return self._policy.compute_dtype
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Layer:
+        super()._apply(fn, recurse)
+        # .half(), .double(), .to(dtype): the layer computes in what its weights have become.
+        if not self._mixed and self._compute.is_floating_point:
+            now = fn(torch.empty(0, dtype=self._compute)).dtype
+            if now is not self._compute:
+                self.dtype_policy = now
+        return self
+
+    # -- weights -------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str | None = None,
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        memory: tuple[int, ...] | None = None,
+        persistent: bool = True,
+    ) -> Variable:
+        """A new weight: a parameter if `trainable`, else a buffer. Assign it to an attribute.
+
+        Args:
+            shape: its shape; a scalar when left out.
+            initializer: name, object or ``f(shape, dtype)``; ``glorot_uniform`` for floats, else zeros.
+            regularizer: penalty on the weight, added to the loss.
+            constraint: projection applied after each update.
+            memory: order of the axes in memory, outermost first (default: as in `shape`).
+            persistent: False keeps a buffer out of ``state_dict``.
+        """
+        if isinstance(shape, str):  # add_weight("name", ...) of TF 2
+            shape, name = None, shape
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if None in shape:
+            raise ValueError(
+                f"{self._title()}: weight {name or ''!r} of shape {shape} depends on an axis of unknown size."
+            )
+        kind = standardize_dtype(dtype if dtype is not None else self.variable_dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
+        with real_tensors(), torch.no_grad():
+            data = initializers.get(initializer)(shape, dtype=kind)
+            if not isinstance(data, torch.Tensor):
+                data = torch.as_tensor(data, dtype=kind)
+            if memory is not None:
+                back = sorted(range(len(memory)), key=memory.__getitem__)
+                data = data.permute(memory).contiguous().permute(back)
+        if not kind.is_floating_point:
+            trainable = False
+        variable = wrap(
+            data,
+            trainable,
+            name=name,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        if trainable and not self._trainable:
+            variable.requires_grad_(False)
+        variable.path = f"{self.name}/{variable.name}"
+        if not trainable:
+            variable.persistent = persistent  # type: ignore[attr-defined]
+        self._track(variable)
+        return variable
+
+    def _own(self, module: nn.Module) -> tuple[list[Any], list[Any]]:
+        keep = module._non_persistent_buffers_set
+        return (
+            [p for p in module._parameters.values() if p is not None],
+            [b for k, b in module._buffers.items() if b is not None and k not in keep],
+        )
+
+    def _walk(self) -> Iterator[tuple[Any, bool]]:
+        """Every weight once, in Keras's order: a layer's parameters, its buffers, its sublayers."""
+        seen: set[int] = set()
+        for module in self.modules():
+            parameters, buffers = self._own(module)
+            for variable in (*parameters, *buffers):
+                if id(variable) not in seen:
+                    seen.add(id(variable))
+                    yield variable, isinstance(variable, nn.Parameter) and variable.requires_grad
+
+    @property
+    def weights(self) -> list[Any]:
+        """Parameters and persistent buffers, sublayers included, in Keras's order."""
+        return [variable for variable, _ in self._walk()]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The weights that gradients are taken of."""
+        return [variable for variable, trainable in self._walk() if trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        """Frozen weights and state such as moving averages."""
+        return [variable for variable, trainable in self._walk() if not trainable]
+
+    @property
+    def variables(self) -> list[Any]:
+        """All weights and, besides, state that is not saved (metrics)."""
+        weights = self.weights
+        known = {id(w) for w in weights}
+        return weights + [b for b in self.buffers() if id(b) not in known]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Copies of all weights as numpy arrays."""
+        return [_numpy(weight) for weight in self.weights]
+
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Copy arrays into the weights, in the order of `get_weights`."""
+        own, given = self.weights, list(weights)
+        if len(own) != len(given):
+            raise ValueError(
+                f"{self._title()}.set_weights: expected {len(own)} arrays, received {len(given)}."
+            )
+        for index, (weight, value) in enumerate(zip(own, given, strict=True)):
+            if tuple(weight.shape) != tuple(np.shape(value)):
+                raise ValueError(
+                    f"{self._title()}.set_weights: array {index} ({getattr(weight, 'path', '')}) must have shape "
+                    f"{tuple(weight.shape)}, received {tuple(np.shape(value))}."
+                )
+        with torch.no_grad():
+            for weight, value in zip(own, given, strict=True):
+                weight.copy_(
+                    torch.as_tensor(np.asarray(value))
+                    if not isinstance(value, torch.Tensor)
+                    else value
+                )
+
+    def count_params(self) -> int:
+        """Number of scalars in all weights."""
+        if not self.built and self._makes_weights():
+            raise ValueError(
+                f"{self._title()} is not built, so its weights are not known. "
+                "Call it on data, or call build(input_shape)."
+            )
+        return sum(weight.numel() for weight in self.weights)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any weight takes gradients. Setting it freezes or frees all weights inside."""
+        flags = [p.requires_grad for p in nn.Module.parameters(self)]
+        return any(flags) if flags else self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for module in self.modules():
+            if isinstance(module, Layer):
+                module._trainable = bool(value)
+        for parameter in nn.Module.parameters(self):
+            parameter.requires_grad_(bool(value))
+
+    def requires_grad_(self, requires_grad: bool = True) -> Layer:
+        """As for any module; a layer that is not built yet remembers it."""
+        self.trainable = requires_grad
+        return self
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """As for any module. Raises if a layer inside has weights that do not exist yet."""
+        waiting = self._waiting()
+        if waiting:
+            raise ValueError(
+                f"{self._title()}: layers {waiting} are not built, so their parameters do not exist yet. "
+                "Call the model on a batch, or build(input_shape), first."
+            )
+        return super().named_parameters(*args, **kwargs)
+
+    def _waiting(self) -> list[str]:
+        """Names of the layers inside whose weights do not exist yet."""
+        layers = (m for m in self.modules() if isinstance(m, Layer))
+        return [m.name for m in layers if not m.built and m._makes_weights()]
+
+    def _makes_weights(self) -> bool:
+        return type(self).build is not Layer.build
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As for any module."""
+        for module in self.modules():
+            for parameter in module._parameters.values():
+                if parameter is not None and parameter.grad is not None:
+                    if set_to_none:
+                        parameter.grad = None
+                    else:
+                        parameter.grad = torch.zeros_like(parameter)
+
+    # -- losses ----------------------------------------------------------------------------------
+
+    def add_loss(self, loss: torch.Tensor) -> None:
+        """Add a scalar to the training loss; call it from `call`. It counts for the current batch."""
+        if not _running:
+            self._losses.append(loss)
+
+    @property
+    def losses(self) -> list[torch.Tensor]:
+        """What `add_loss` gave in the last call, then the weights' regularization penalties."""
+        layers = [m for m in self.modules() if isinstance(m, Layer)]
+        added = [loss for layer in layers for loss in layer._losses]
+        return added + [v.regularizer(v) for v in self.weights if _regularized(v)]
+
+    # -- build -----------------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "call" in cls.__dict__:
+            cls._takes_in_call = _call_of(cls.__dict__["call"])
+        if "build" in cls.__dict__:
+            cls.build = _marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights. `input_shape` includes the batch axis; unknown axes are None."""
+        self.built = True
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Build from the inputs of a call: ``build(input_shape)`` or ``build(a_shape, b_shape)``."""
+        names = self._takes_in_call.names
+        shapes = {
+            name: shape
+            for name, value in (*zip(names, args, strict=False), *kwargs.items())
+            if (shape := _shape_of(value)) is not None
+        }
+        parameters = list(inspect.signature(self.build).parameters.values())
+        with real_tensors():
+            if len(parameters) > 1 and all(
+                f"{n}_shape" in (p.name for p in parameters) for n in shapes
+            ):
+                self.build(**{f"{name}_shape": shape for name, shape in shapes.items()})
+            else:
+                self.build(next(iter(shapes.values()), None))
+        self.built = True
+
+    def _settle(self) -> None:
+        """Stock modules inside take the layer's mode."""
+        adopt(self, self)
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The computation. To be written by each subclass."""
+        raise NotImplementedError(f"{type(self).__name__} has no call() method.")
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Build if need be, cast, choose the mode, and `call`."""
+        x = args[0] if args else None
+        if type(x) is not torch.Tensor or (x.dtype is not self._compute and x.is_floating_point()):
+            if isinstance(x, fx.Proxy):  # torch.fx.symbolic_trace: a layer is a leaf
+                return x.tracer.create_proxy(
+                    "call_module", x.tracer.path_of_module(self), args, kwargs
+                )
+            args, kwargs = self._convert(args), {k: self._convert(v) for k, v in kwargs.items()}
+            x = args[0] if args else None
+        if self._losses and not collecting:
+            self._losses.clear()
+        if not self.built:
+            self._build_for(args, kwargs)
+            self._settle()
+        _, training_at, takes_mask = self._takes_in_call
+        mode = kwargs.get("training")
+        if training_at is None:
+            if mode is not None:
+                del kwargs["training"]
+        elif mode is None and len(args) <= training_at:
+            kwargs["training"] = self.training
+        masks = None
+        if self.supports_masking or takes_mask:
+            masks = _masks_of(x)
+            if takes_mask and masks is not None and kwargs.get("mask") is None:
+                kwargs["mask"] = masks
+        try:
+            if self._mixed:
+                with torch.autocast(x.device.type, self._compute):  # type: ignore[union-attr]
+                    outputs = self._call(mode, args, kwargs)
+            elif mode is None or mode is self.training or not self._modules:
+                outputs = self.call(*args, **kwargs)
+            else:
+                outputs = self._call(mode, args, kwargs)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            explained = self._explained(error, args)
+            if explained is None:
+                raise
+            raise explained from error
+        if self.activity_regularizer is not None:
+            for leaf in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
+                self.add_loss(self.activity_regularizer(leaf) / leaf.shape[0])
+        if masks is not None or self._makes_mask():
+            _set_masks(outputs, self.compute_mask(x, masks))
+        return outputs
+
+    def _call(self, mode: bool | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if mode is None or mode is self.training:
+            return self.call(*args, **kwargs)
+        with in_mode(self, bool(mode)):
+            return self.call(*args, **kwargs)
+
+    def _convert(self, value: Any) -> Any:
+        """Arrays become tensors on the layer's device, floating-point ones of the compute dtype."""
+        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+            return type(value)(self._convert(item) for item in value)
+        if type(value) is dict:
+            return {key: self._convert(item) for key, item in value.items()}
+        if isinstance(value, (np.ndarray, np.generic)):
+            value = torch.as_tensor(value, device=self._device())
+        if isinstance(value, torch.Tensor) and self.autocast and value.is_floating_point():
+            if value.dtype is not self._compute and not torch.is_autocast_enabled(
+                value.device.type
+            ):
+                mask = getattr(value, "_keras_mask", None)
+                value = value.to(self._compute)
+                if mask is not None:
+                    value._keras_mask = mask  # type: ignore[attr-defined]
+        return value
+
+    def _device(self) -> torch.device | None:
+        for module in self.modules():
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is not None:
+                    return tensor.device
+        return None
+
+    def _symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Called on symbolic tensors: build, then one node of the graph, masks included."""
+        if not self.built:
+            self._build_for(args, kwargs)
+            self._settle()
+        call = self._takes_in_call
+        masks = map_symbolic(lambda t: t._keras_mask, args[0]) if args else None
+        masked = _any(masks)
+        if masked and call.mask and kwargs.get("mask") is None:
+            kwargs["mask"] = masks
+        outputs = record("call_module", self, args, kwargs)
+        for leaf in symbolic_leaves(outputs)[:1]:
+            self._nodes.append(leaf.node)
+        if (masked and self.supports_masking) or self._makes_mask():
+            _set_masks(outputs, self.compute_mask(args[0], masks if masked else None))
+        return outputs
+
+    # -- masks -----------------------------------------------------------------------------------
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the output: by default that of the input."""
+        return previous_mask
+
+    def _makes_mask(self) -> bool:
+        return False
+
+    # -- shapes, names, messages -------------------------------------------------------------------
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Output shape (batch axis included) for input shapes, from running on meta tensors."""
+        return self.compute_output_spec(
+            *[_symbolic_of(a, self._compute) for a in args],
+            **{k.removesuffix("_shape"): _symbolic_of(v, self._compute) for k, v in kwargs.items()},
+            _shapes=True,
+        )
+
+    def compute_output_spec(self, *args: Any, _shapes: bool = False, **kwargs: Any) -> Any:
+        """Symbolic outputs for symbolic inputs."""
+        if not self.built:
+            self._build_for(args, kwargs)
+        outputs = record("call_module", self, args, kwargs)
+        return _shape_of(outputs) if _shapes else outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the first call."""
+        args = self._first_node().args[0]
+        return list(args) if isinstance(args, list) else args
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the first call."""
+        return self._first_node().outputs
+
+    def _first_node(self) -> Any:
+        if not self._nodes:
+            raise AttributeError(f"{self._title()} has never been called on a symbolic tensor.")
+        return self._nodes[0]
+
+    def _title(self) -> str:
+        return f"{type(self).__name__} {self.name!r}"
+
+    def _expectation(self) -> str:
+        """What the layer expects of its input, for messages; empty if nothing can be said."""
+        return ""
+
+    def _explained(self, error: Exception, args: tuple[Any, ...]) -> Exception | None:
+        """The error again, with the layer's name and what it was given; None to leave it as it is."""
+        if type(error) not in (RuntimeError, ValueError, TypeError, IndexError):
+            return None
+        if getattr(error, "_explained", False):
+            return None
+        expected = self._expectation()
+        shapes = ", ".join(str(s) for s in map(_shape_of, args) if s is not None)
+        given = f"input has shape {shapes}" if shapes else "the call failed"
+        kind = ValueError if expected and type(error) is RuntimeError else type(error)
+        explained = kind(
+            f"{self._title()}: {given}{' but ' + expected if expected else ''}. ({error})"
+        )
+        explained._explained = True  # type: ignore[attr-defined]
+        return explained
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}"
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that rebuild this layer, as plain data."""
+        config = super().get_config()
+        if "dtype" in config:
+            config["dtype"] = self._policy.name
+        return config
+
+    # -- modes -----------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Layer:
+        """As for any module."""
+        if mode:
+            self.__dict__.pop("_held_in_eval", None)
+        return super().train(mode)  # type: ignore[return-value]
+
+    def eval(self) -> Layer:
+        """As for any module; ``fit`` leaves a submodule in evaluation mode that was put there so."""
+        super().eval()
+        self.__dict__["_held_in_eval"] = True
+        return self
+
+    # -- copies --------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_nodes": [], "_losses": []}
+
+
+registry.add(Layer)
+
+
+def _marking_built(build: Any) -> Any:
+    @functools.wraps(build)
+    def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        self.built = True
+
+    return wrapper
+
+
+def _declared_shape(kwargs: dict[str, Any]) -> Shape | None:
+    """``input_shape=`` and its kin, which a first layer of a Sequential may carry."""
+    if "batch_input_shape" in kwargs:
+        return tuple(kwargs["batch_input_shape"])
+    if "input_shape" in kwargs:
+        return (None, *kwargs["input_shape"])
+    return (None, kwargs["input_dim"]) if "input_dim" in kwargs else None
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    plain = tensor.detach().cpu()
+    return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy())
+
+
+def _regularized(variable: Any) -> bool:
+    return getattr(variable, "regularizer", None) is not None and variable.requires_grad
+
+
+def _shape_of(value: Any) -> Any:
+    if isinstance(value, (torch.Tensor, KerasTensor, np.ndarray)):
+        return tuple(value.shape)
+    if isinstance(value, (list, tuple)) and value:
+        shapes = [_shape_of(item) for item in value]
+        return (
+            None
+            if None in shapes
+            else type(value)(shapes)
+            if type(value) in (list, tuple)
+            else shapes
+        )
+    if isinstance(value, dict) and value:
+        return {key: _shape_of(item) for key, item in value.items()}
+    return None
+
+
+def _symbolic_of(shape: Any, dtype: torch.dtype) -> Any:
+    if isinstance(shape, dict):
+        return {key: _symbolic_of(item, dtype) for key, item in shape.items()}
+    if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in shape):
+        return [_symbolic_of(item, dtype) for item in shape]
+    return input_tensor(None, tuple(shape), dtype)
+
+
+def _any(masks: Any) -> bool:
+    if isinstance(masks, (list, tuple)):
+        return any(_any(m) for m in masks)
+    if isinstance(masks, dict):
+        return any(_any(m) for m in masks.values())
+    return isinstance(masks, (KerasTensor, torch.Tensor))
+
+
+def _masks_of(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        masks = [_masks_of(item) for item in value]
+        return masks if _any(masks) else None
+    return getattr(value, "_keras_mask", None)
+
+
+def _set_masks(outputs: Any, masks: Any) -> None:
+    if masks is None:
+        return
+    if isinstance(outputs, (list, tuple)):
+        for output, mask in zip(
+            outputs,
+            masks if isinstance(masks, (list, tuple)) else [masks] * len(outputs),
+            strict=False,
+        ):
+            _set_masks(output, mask)
+    elif isinstance(outputs, (torch.Tensor, KerasTensor)):
+        outputs._keras_mask = masks  # type: ignore[union-attr]

@@ -1,0 +1,110 @@
+"""Layers that make one tensor of several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from kerastorch.layers._layer import Layer, registry
+
+
+class _Merge(Layer):
+    """A layer over a list of tensors."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        """Check that there is a list of inputs."""
+        if (
+            not isinstance(input_shape, (list, tuple))
+            or not input_shape
+            or not isinstance(input_shape[0], (list, tuple))
+        ):
+            raise ValueError(
+                f"{self._title()} takes a list of tensors, received shape {input_shape}."
+            )
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """True where every input that has a mask is."""
+        masks = [mask for mask in previous_mask or () if mask is not None]
+        if not masks:
+            return None
+        result = masks[0]
+        for mask in masks[1:]:
+            result = torch.logical_and(result, mask)
+        return result
+
+    def _makes_weights(self) -> bool:
+        return False
+
+
+class Add(_Merge):
+    """The sum of the inputs, which broadcast.
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.Add()([torch.ones(2), torch.ones(2), torch.ones(2)])
+    tensor([3., 3.])
+    """
+
+    def call(self, inputs: Any) -> torch.Tensor:
+        """Tensors of one shape -> that shape."""
+        first, *rest = aligned(inputs)
+        for x in rest:
+            first = first + x
+        return first
+
+
+class Concatenate(_Merge):
+    """The inputs one after the other along `axis`.
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.Concatenate()([torch.ones(2, 3), torch.ones(2, 5)]).shape
+    torch.Size([2, 8])
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Any) -> torch.Tensor:
+        """Tensors alike but for `axis` -> one tensor."""
+        return torch.cat(list(inputs), self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The inputs' masks, concatenated likewise."""
+        if previous_mask is None or all(mask is None for mask in previous_mask):
+            return None
+        masks = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            if mask is None:
+                masks.append(torch.ones_like(x, dtype=torch.bool))
+            else:
+                while mask.ndim < x.ndim:
+                    mask = mask.unsqueeze(-1)
+                masks.append(mask.expand_as(x) if mask.shape != x.shape else mask)
+        return torch.cat(masks, self.axis).any(-1)
+
+    def _expectation(self) -> str:
+        return f"all axes but {self.axis} must agree."
+
+
+def aligned(inputs: Any) -> list[torch.Tensor]:
+    """Tensors of fewer axes get new ones after the batch axis."""
+    rank = max(x.dim() for x in inputs)
+    return [x if x.dim() == rank else x[(slice(None), *(None,) * (rank - x.dim()))] for x in inputs]
+
+
+def add(inputs: Any, **kwargs: Any) -> Any:
+    """`Add` as a function."""
+    return Add(**kwargs)(inputs)
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """`Concatenate` as a function."""
+    return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+registry.add(Add, Concatenate)

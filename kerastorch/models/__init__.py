@@ -1,0 +1,5 @@
+"""Models: `Model` by subclassing or from symbolic tensors, and `Sequential`."""
+
+from kerastorch.models._functional import Functional as Functional
+from kerastorch.models._model import Model as Model
+from kerastorch.models._sequential import Sequential as Sequential

@@ -1,0 +1,493 @@
+"""Models that are graphs: `Functional` is a `torch.fx.GraphModule`."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from kerastorch._graph import (
+    KerasTensor,
+    Node,
+    map_symbolic,
+    reachable,
+    symbolic_leaves,
+    to_fx,
+)
+from kerastorch._registry import deserialize, serialize, snake_case
+from kerastorch.config import standardize_dtype
+from kerastorch.layers._input import InputLayer
+from kerastorch.layers._layer import Layer
+from kerastorch.layers._mode import adopt, in_mode
+from kerastorch.models._model import Model
+
+
+class Functional(Model, fx.GraphModule):
+    """A model made of symbolic inputs and outputs: ``Model(inputs, outputs)``.
+
+    It is a `torch.fx.GraphModule`: ``model.graph`` can be read and edited, ``model.code`` is the
+    Python code of its ``forward``, whose arguments are the inputs by name.
+
+    >>> import torch, kerastorch as keras
+    >>> x = keras.Input((4,), name="x")
+    >>> y = keras.layers.Dense(3, name="scores")(x)
+    >>> model = keras.Model(x, torch.softmax(y, dim=-1))
+    >>> print(model.graph)
+    graph():
+        %x : [num_users=1] = placeholder[target=x]
+        %scores : [num_users=1] = call_module[target=scores](args = (%x,), kwargs = {})
+        %softmax : [num_users=1] = call_function[target=torch.softmax](args = (%scores,), kwargs = {dim: -1})
+        return softmax
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = object.__new__(cls)  # the class of its own comes in _init_graph_module
+        object.__setattr__(self, "_init_call", (args, kwargs))
+        return self
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        Layer.__init__(self, name=name, **kwargs)
+        self._init_graph_module()
+        self._set_graph(inputs, outputs)
+
+    # -- the graph ---------------------------------------------------------------------------------
+
+    def _init_graph_module(self) -> None:
+        """What `fx.GraphModule.__init__` sets, and a class of its own to put ``forward`` on."""
+        cls = type(self)
+        if "_per_instance" not in cls.__dict__:
+            bases = (cls,) if issubclass(cls, Functional) else (cls, Functional)
+            body = {"_per_instance": True, "__module__": cls.__module__, "__doc__": cls.__doc__}
+            self.__class__ = type(cls.__name__, bases, body)
+        self.__dict__.update(
+            meta={},
+            _tracer_cls=None,
+            _tracer_extras={},
+            _replace_hooks=[],
+            _create_node_hooks=[],
+            _erase_node_hooks=[],
+            _deepcopy_hooks=[],
+        )
+
+    def _set_graph(self, inputs: Any, outputs: Any) -> None:
+        flat = symbolic_leaves(inputs)
+        leaves = _leaves(inputs)
+        if len(flat) != len(leaves) or not flat:
+            wrong = next((x for x in leaves if not isinstance(x, KerasTensor)), None)
+            raise ValueError(
+                f"Model: `inputs` must be symbolic tensors made by Input, received {wrong!r}."
+            )
+        if not symbolic_leaves(outputs):
+            raise ValueError(
+                f"Model: `outputs` must depend on the inputs, received {outputs!r}. "
+                "Make them by calling layers or torch functions on the inputs."
+            )
+        self.__dict__.update(_inputs=inputs, _outputs=outputs, _flat_inputs=flat)
+        nodes = reachable(flat, outputs)
+        self._name_modules(flat, nodes)
+        self._input_dtype = flat[0].dtype
+        self.built = True
+        keys = {id(module): key for key, module in self._modules.items()}
+        graph = to_fx(flat, outputs, lambda module: keys[id(module)], self._register_constant)
+        self.graph = graph
+
+    def _name_modules(self, flat: list[KerasTensor], nodes: list[Node]) -> None:
+        """Register every module once: under its own name if it was given one, else ``dense_1``
+        counted within this model, so that two models built alike have the same keys."""
+        layers: list[Any] = []
+        for tensor in flat:
+            node = tensor.node
+            layers.append(node.target if node.kind == "placeholder" else InputLayer(tensor=tensor))
+        modules = dict.fromkeys(node.target for node in nodes if node.kind == "call_module")
+        named: dict[str, Any] = {}
+        for module in (*layers, *modules):
+            if isinstance(module, Layer) and named.setdefault(module.name, module) is not module:
+                raise ValueError(
+                    f"Two layers of the model are called {module.name!r}. Names must be unique: "
+                    "rename one with name=..., or use one layer twice instead of two."
+                )
+        for tensor, layer in zip(flat, layers, strict=True):
+            if tensor.node.kind != "placeholder":
+                tensor.__dict__.setdefault("_input_layer", layer)
+        reserved = {m.name for m in modules if isinstance(m, Layer) and not m._auto_named}
+        counts: dict[str, int] = {}
+        self._modules.clear()
+        for module in modules:
+            if isinstance(module, Layer) and not module._auto_named:
+                key = module.name.replace(".", "_")
+            else:
+                base = snake_case(type(module).__name__)
+                while True:
+                    count = counts.get(base, 0)
+                    counts[base] = count + 1
+                    key = f"{base}_{count}" if count else base
+                    if key not in reserved:
+                        break
+            while hasattr(type(self), key) or key in self.__dict__ or key in self._modules:
+                key += "_"
+            self._modules[key] = module
+            adopt(self, module)
+        self.__dict__["_input_layers"] = layers
+
+    def _register_constant(self, tensor: torch.Tensor) -> str:
+        """A tensor that the graph uses: a parameter is trained, another is a buffer."""
+        parameter = isinstance(tensor, nn.Parameter)
+        table: dict[str, Any] = self._parameters if parameter else self._buffers
+        for key, known in table.items():
+            if known is tensor:
+                return key
+        key = f"{'parameter' if parameter else 'constant'}_{len(table)}"
+        if parameter:
+            self.register_parameter(key, tensor)
+        else:
+            self.register_buffer(key, tensor)
+        return key
+
+    def recompile(self) -> Any:
+        """Compile ``forward`` again after an edit of ``graph``."""
+        code = super().recompile()
+        del type(self).__call__  # calls go through nn.Module's
+        return code
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def _arrange(self, *given: Any) -> Any:
+        """The inputs as one tensor each, in order, from tensors, a list, a tuple or a dict by name."""
+        flat = self._flat_inputs
+        first = given[0]
+        if isinstance(first, fx.Proxy):  # torch.fx.symbolic_trace
+            return given
+        rest_missing = all(item is None for item in given[1:])
+        if isinstance(first, dict) and rest_missing:
+            values = self._by_name(first)
+        elif isinstance(first, (list, tuple)) and rest_missing:
+            values = _leaves(first)
+        elif len(flat) == 1 or (isinstance(first, torch.Tensor) and rest_missing):
+            values = [first]
+        else:
+            values = list(given)
+        if len(values) != len(flat):
+            raise ValueError(
+                f"{self._title()} takes {len(flat)} inputs ({', '.join(self.input_names)}), "
+                f"received {len(values)}."
+            )
+        values = [self._standardize(v, t) for v, t in zip(values, flat, strict=True)]
+        return values
+
+    def _by_name(self, given: dict[str, Any]) -> list[Any]:
+        names = self.input_names
+        if isinstance(self._inputs, dict) and not set(names) <= given.keys() <= self._inputs.keys():
+            names = list(self._inputs)
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise ValueError(
+                f"{self._title()}: input {', '.join(map(repr, missing))} is missing. "
+                f"Expected a dict with keys {names}, received keys {list(given)}."
+            )
+        return [given[name] for name in names]
+
+    def _standardize(self, value: Any, spec: KerasTensor) -> torch.Tensor:
+        if not isinstance(value, torch.Tensor):
+            if isinstance(value, KerasTensor):
+                return value  # type: ignore[return-value]
+            value = torch.as_tensor(np.asarray(value), device=self._device())
+        shape = spec.shape
+        if value.dim() == len(shape) - 1 and shape[-1] == 1:
+            value = value.unsqueeze(-1)
+        if value.dim() != len(shape) or any(
+            n is not None and n != m for m, n in zip(value.shape[1:], shape[1:], strict=True)
+        ):
+            raise ValueError(
+                f"{self._title()}: input {spec.name!r} must have shape {shape}, "
+                f"received {tuple(value.shape)}."
+            )
+        if value.dtype is not spec.dtype and not value.is_floating_point():
+            target = self._compute if spec.dtype.is_floating_point else spec.dtype
+            value = value.to(target)
+        return value
+
+    def _call_in_mode(self, training: Any, inputs: tuple[Any, ...]) -> Any:
+        if isinstance(training, fx.Proxy):
+            return self.forward(*inputs)
+        with in_mode(self, bool(training)):
+            return self.forward(*inputs)
+
+    def _symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        if (len(args) == 1 and len(self._flat_inputs) > 1) or isinstance(args[0], (list, dict)):
+            first = args[0]
+            args = tuple(self._by_name(first) if isinstance(first, dict) else _leaves(first))
+        return super()._symbolic_call(*args, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The same as ``forward``."""
+        return self.forward(inputs, training=training, mask=mask)
+
+    # -- what it is made of --------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs."""
+        return list(self._flat_inputs)
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs."""
+        return symbolic_leaves(self._outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs in the structure that they were given."""
+        return self._inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs in the structure that they were given."""
+        return self._outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """Shapes of the inputs, batch axis included."""
+        return map_symbolic(lambda t: t.shape, self._inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shapes of the outputs, batch axis included."""
+        return map_symbolic(lambda t: t.shape, self._outputs)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in order."""
+        return [layer.name for layer in self._input_layers]
+
+    @property
+    def output_names(self) -> list[str]:
+        """One name an output: the key of a dict, else the layer that makes it."""
+        if isinstance(self._outputs, dict):
+            return [str(key) for key in self._outputs]
+        names: list[str] = []
+        for tensor in self.outputs:
+            base = name = self._label(tensor)
+            count = 1
+            while name in names:
+                count += 1
+                name = f"{base}_{count}"
+            names.append(name)
+        return names
+
+    def _label(self, tensor: KerasTensor) -> str:
+        """The name of what made `tensor`: a layer's own, else the key of the module, else the function's."""
+        target = tensor.node.target
+        name = getattr(target, "name", None)
+        if name is None and isinstance(target, nn.Module):
+            name = next((key for key, module in self._modules.items() if module is target), None)
+        return name or getattr(target, "__name__", str(target))
+
+    @property
+    def layers(self) -> list[Any]:
+        """Input layers, then the modules in the order of their first use."""
+        return [*self._input_layers, *self._modules.values()]
+
+    def get_config(self) -> dict[str, Any]:
+        """Layers, the calls between them, inputs and outputs, as plain data."""
+        nodes = reachable(self._flat_inputs, self._outputs)
+        keys = {id(m): k for k, m in self._modules.items()}
+        order = {(t.node, t.path): ["input", i] for i, t in enumerate(self._flat_inputs)}
+        for index, node in enumerate(nodes):
+            order[node, ()] = ["node", index]
+
+        def reference(tensor: KerasTensor) -> Any:
+            for depth in range(len(tensor.path), -1, -1):
+                at = order.get((tensor.node, tensor.path[:depth]))
+                if at is not None:
+                    return _Reference(at, tensor.path[depth:])
+            raise AssertionError("a symbolic tensor outside the graph")
+
+        calls = []
+        for node in nodes:
+            args, kwargs = map_symbolic(reference, (node.args, node.kwargs))
+            target = keys[id(node.target)] if node.kind == "call_module" else _function_name(node)
+            calls.append(
+                {
+                    "op": node.kind,
+                    "target": target,
+                    "args": _plain(list(args)),
+                    "kwargs": _plain(dict(kwargs)),
+                }
+            )
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "inputs": [serialize(layer) for layer in self._input_layers],
+            "layers": {key: serialize(module) for key, module in self._modules.items()},
+            "calls": calls,
+            "input_structure": _plain(map_symbolic(reference, self._inputs)),
+            "outputs": _plain(map_symbolic(reference, self._outputs)),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A model with fresh weights from what `get_config` gave."""
+        sources = [deserialize(layer).output for layer in config["inputs"]]
+        modules = {key: deserialize(layer) for key, layer in config["layers"].items()}
+        results: list[Any] = []
+
+        def revive(value: Any) -> Any:
+            if isinstance(value, dict) and "tensor" in value:
+                kind, index = value["tensor"]
+                found = sources[index] if kind == "input" else results[index]
+                for step in value.get("path", ()):
+                    found = found[step]
+                return found
+            return _unplain(value, revive)
+
+        for call in config["calls"]:
+            args, kwargs = revive(call["args"]), revive(call["kwargs"])
+            results.append(_apply_call(call, modules, args, kwargs))
+        model = cls(
+            revive(config["input_structure"]), revive(config["outputs"]), name=config["name"]
+        )
+        if not config.get("trainable", True):
+            model.trainable = False
+        return model
+
+    # -- copies ------------------------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        new = _blank(_own_base(type(self)))
+        memo[id(self)] = new
+        new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return new
+
+    def __copy__(self) -> Any:
+        new = _blank(_own_base(type(self)))
+        new.__setstate__(dict(self.__getstate__()))
+        return new
+
+    def __reduce__(self) -> Any:
+        return _blank, (_own_base(type(self)),), self.__getstate__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        compiled = (
+            "_graph",
+            "_code",
+            "_lineno_map",
+            "_prologue_start",
+            "_wrapped_call",
+            "_compiled_call_impl",
+        )
+        state = {k: v for k, v in super().__getstate__().items() if k not in compiled}
+        state["_fx_graph"] = self._graph
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        graph = state.pop("_fx_graph")
+        self.__dict__.update(state)
+        for node in reachable(self._flat_inputs, self._outputs):
+            if isinstance(node.target, Layer):
+                node.target._nodes.append(node)
+        self.graph = graph
+
+
+class _Reference:
+    def __init__(self, at: list[Any], path: tuple[Any, ...]):
+        self.at, self.path = at, path
+
+
+def _plain(value: Any) -> Any:
+    """Arguments of a recorded call as JSON-like data."""
+    if isinstance(value, _Reference):
+        return {"tensor": value.at, **({"path": list(value.path)} if value.path else {})}
+    if isinstance(value, slice):
+        return {"slice": [_plain(value.start), _plain(value.stop), _plain(value.step)]}
+    if value is Ellipsis:
+        return {"ellipsis": True}
+    if isinstance(value, torch.dtype):
+        return {"dtype": str(value).removeprefix("torch.")}
+    if isinstance(value, tuple):
+        return {"tuple": [_plain(v) for v in value]}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {"dict": {k: _plain(v) for k, v in value.items()}}
+    return serialize(value)
+
+
+def _unplain(value: Any, revive: Any) -> Any:
+    if isinstance(value, list):
+        return [revive(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "slice" in value:
+        return slice(*map(revive, value["slice"]))
+    if "ellipsis" in value:
+        return Ellipsis
+    if "dtype" in value and len(value) == 1:
+        return standardize_dtype(value["dtype"])
+    if "tuple" in value:
+        return tuple(map(revive, value["tuple"]))
+    if "dict" in value:
+        return {k: revive(v) for k, v in value["dict"].items()}
+    return deserialize(value)
+
+
+def _function_name(node: Node) -> str:
+    if node.kind == "call_method":
+        return str(node.target)
+    return fx.node._get_qualified_name(node.target)
+
+
+def _apply_call(call: dict[str, Any], modules: dict[str, Any], args: list[Any], kwargs: Any) -> Any:
+    if call["op"] == "call_module":
+        return modules[call["target"]](*args, **kwargs)
+    if call["op"] == "call_method":
+        return getattr(args[0], call["target"])(*args[1:], **kwargs)
+    return _function(call["target"])(*args, **kwargs)
+
+
+def _function(name: str) -> Any:
+    """A function of torch, operator or builtins' getattr by its qualified name, nothing else."""
+    import operator
+
+    module, _, attribute = name.rpartition(".")
+    roots: dict[str, Any] = {
+        "torch": torch,
+        "torch.nn.functional": nn.functional,
+        "torch.linalg": torch.linalg,
+        "torch.special": torch.special,
+        "torch.fft": torch.fft,
+        "_operator": operator,
+        "operator": operator,
+    }
+    if name in ("getattr", "builtins.getattr"):
+        return getattr
+    found = getattr(roots.get(module), attribute, None) if not attribute.startswith("_") else None
+    if not callable(found):
+        raise ValueError(f"The config calls {name!r}, which is not a function of torch.")
+    return found
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in _leaves(item)]
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    return [value]
+
+
+def _own_base(cls: type) -> type:
+    return cls.__mro__[1] if "_per_instance" in cls.__dict__ else cls
+
+
+def _blank(cls: type) -> Any:
+    """An instance without state, ready for ``__setstate__``."""
+    new = object.__new__(cls)
+    nn.Module.__init__(new)
+    Functional._init_graph_module(new)
+    return new

@@ -1,0 +1,371 @@
+"""Losses and metrics by output: what `compile` was given, spread over the outputs of the model."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from kerastorch import losses as losses_module
+from kerastorch import metrics as metrics_module
+from kerastorch.losses import Loss
+from kerastorch.metrics import Mean, MeanMetricWrapper, Metric
+
+
+def leaves(structure: Any) -> list[Any]:
+    """The tensors of a nest of outputs or targets."""
+    if isinstance(structure, dict):
+        return [leaf for item in structure.values() for leaf in leaves(item)]
+    if isinstance(structure, (list, tuple)):
+        return [leaf for item in structure for leaf in leaves(item)]
+    return [structure]
+
+
+def names_of(outputs: Any, declared: Sequence[str] | None) -> list[str]:
+    """Names of the outputs: declared by the model, keys of a dict, else ``output_1``, ..."""
+    count = len(leaves(outputs))
+    if declared is not None and len(declared) == count:
+        return list(declared)
+    if isinstance(outputs, dict) and len(outputs) == count:
+        return [str(key) for key in outputs]
+    return [f"output_{i + 1}" for i in range(count)]
+
+
+def spread(argument: str, value: Any, names: list[str], default: Any = None) -> list[Any]:
+    """One entry an output from a single value (for all), a list (by position) or a dict (by name)."""
+    if isinstance(value, dict):
+        _check_keys(argument, value, names)
+        return [value.get(name, default) for name in names]
+    if isinstance(value, (list, tuple)):
+        if len(value) != len(names):
+            raise ValueError(
+                f"`{argument}` has {len(value)} entries, the model has {len(names)} outputs: {names}."
+            )
+        return list(value)
+    return [value] * len(names)
+
+
+def _check_keys(argument: str, value: dict[Any, Any], names: list[str]) -> None:
+    for key in value:
+        if key not in names:
+            close = difflib.get_close_matches(str(key), names, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"`{argument}` has the key {key!r}, which is not an output of the model: {names}.{hint}"
+            )
+
+
+def match(argument: str, values: Any, names: list[str], used: list[bool]) -> list[Any]:
+    """Targets or weights by output. A list holds one entry for each output, or for each used one."""
+    if isinstance(values, dict):
+        _check_keys(argument, values, names)
+        return [values.get(name) for name in names]
+    flat = leaves(values) if isinstance(values, (list, tuple)) else [values]
+    if len(flat) == len(names):
+        return flat
+    if len(flat) == sum(used):
+        rest = iter(flat)
+        return [next(rest) if use else None for use in used]
+    if argument == "sample_weight" and len(flat) == 1:
+        return flat * len(names)
+    raise ValueError(f"`{argument}` has {len(flat)} entries for the {len(names)} outputs {names}.")
+
+
+def column(y: Any) -> Any:
+    """Targets of shape (batch,) as (batch, 1)."""
+    return y.unsqueeze(-1) if isinstance(y, torch.Tensor) and y.dim() == 1 else y
+
+
+# -- losses ------------------------------------------------------------------------------------------
+
+
+class _FunctionLoss(Loss):
+    """A plain function ``f(y_true, y_pred)`` giving a scalar or one value a sample."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(name=getattr(function, "__name__", None))
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The function's values."""
+        return self.function(y_true, y_pred)
+
+
+class _TorchLoss:
+    """A loss in torch's style, ``f(input, target)``, whose targets are passed as they are."""
+
+    takes_raw_targets = True
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+        self.name = getattr(loss, "__name__", type(loss).__name__)
+        self._unreduced: Any = None
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if sample_weight is None:
+            return self.loss(y_pred, y_true)
+        if getattr(self.loss, "reduction", None) not in ("mean", "sum", "none"):
+            raise ValueError(
+                f"The loss {self.name} takes no sample weights: it has no `reduction` to switch off. "
+                "Use a Keras loss or one with reduction='none'."
+            )
+        if self._unreduced is None:
+            self._unreduced = copy.copy(self.loss)
+            self._unreduced.reduction = "none"
+        values = self._unreduced(y_pred, y_true)
+        weight = sample_weight.reshape(sample_weight.shape[0], *(1,) * (values.dim() - 1))
+        weighted = values * weight.to(values.dtype)
+        return weighted.sum() if self.loss.reduction == "sum" else weighted.mean()
+
+
+def as_loss(identifier: Any) -> Any:
+    """A callable ``(y_true, y_pred, sample_weight)`` from what a user passes as loss."""
+    if identifier is None or isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, nn.Module) or str(getattr(identifier, "__module__", "")).startswith(
+        "torch.nn"
+    ):
+        return _TorchLoss(identifier() if isinstance(identifier, type) else identifier)
+    if not isinstance(identifier, (str, dict)) and not callable(identifier):
+        raise TypeError(
+            f"`loss` must be a name, a Loss, a torch loss or a function (y_true, y_pred), received {identifier!r}."
+        )
+    found = losses_module.get(identifier)
+    return found if isinstance(found, Loss) else _FunctionLoss(found)
+
+
+class CompiledLoss:
+    """The weighted sum of the losses of all outputs."""
+
+    def __init__(self, loss: Any, loss_weights: Any) -> None:
+        self.given = loss
+        self.weights_given = loss_weights
+        for item in leaves(loss):  # unknown names fail in compile, not at the first batch
+            as_loss(item)
+        self.built = False
+
+    def build(self, outputs: Any, declared: Sequence[str] | None) -> None:
+        """Spread the losses over the outputs."""
+        names = names_of(outputs, declared)
+        weights = spread("loss_weights", self.weights_given, names, default=1.0)
+        chosen = [as_loss(item) for item in spread("loss", self.given, names)]
+        if not any(chosen):
+            raise ValueError(f"`loss` has no entry for any of the outputs {names}.")
+        self.names = names
+        self.used = [loss is not None for loss in chosen]
+        self.terms = [
+            (i, name, loss, 1.0 if weight is None else weight)
+            for i, (name, loss, weight) in enumerate(zip(names, chosen, weights, strict=True))
+            if loss is not None
+        ]
+        self.trackers = [Mean(name=f"{name}_loss") for _, name, _, _ in self.terms]
+        if len(names) == 1:
+            self.trackers = []
+        self.built = True
+
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Any) -> torch.Tensor:
+        """The total; the losses of several outputs go to their trackers."""
+        if len(self.names) == 1:
+            _, _, loss, weight = self.terms[0]
+            (target,), (prediction,) = match("y", y, self.names, [True]), leaves(y_pred)
+            value = self._value(loss, target, prediction, sample_weight, self.names[0])
+            return value if weight == 1.0 else value * weight
+        targets = match("y", y, self.names, self.used)
+        predictions = leaves(y_pred)
+        weights = (
+            match("sample_weight", sample_weight, self.names, self.used)
+            if sample_weight is not None
+            else None
+        )
+        total: Any = None
+        for (i, name, loss, weight), tracker in zip(self.terms, self.trackers, strict=True):
+            own = None if weights is None else weights[i]
+            value = self._value(loss, targets[i], predictions[i], own, name)
+            tracker.update_state(value.detach(), sample_weight=predictions[i].shape[0])
+            value = value if weight == 1.0 else value * weight
+            total = value if total is None else total + value
+        return total
+
+    @staticmethod
+    def _value(loss: Any, target: Any, prediction: Any, weight: Any, name: str) -> torch.Tensor:
+        if isinstance(weight, dict):
+            weight = weight.get(name)
+        elif isinstance(weight, (list, tuple)):
+            (weight,) = weight
+        if target is None:
+            raise ValueError(
+                f"Output {name!r} has the loss {getattr(loss, 'name', loss)!r} but no targets: "
+                "pass `y`, or leave the loss of this output out."
+            )
+        if not getattr(loss, "takes_raw_targets", False):
+            target = column(target)
+        value = loss(target, prediction, weight) if weight is not None else loss(target, prediction)
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"The loss of output {name!r} must give a tensor, received {type(value).__name__}: "
+                "does the loss function return its value?"
+            )
+        return value if value.dim() == 0 else value.mean()
+
+
+# -- metrics -----------------------------------------------------------------------------------------
+
+
+class _TorchMetric(Metric):
+    """A metric with ``update(preds, target)``, ``compute()`` and ``reset()``, as torchmetrics has."""
+
+    def __init__(self, metric: Any) -> None:
+        super().__init__(name=type(metric).__name__)
+        self.metric = metric
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Pass the batch on, targets without the added axis."""
+        if (y_true.dim() == 2 and y_true.shape[1] == 1 and y_pred.dim() != 2) or (
+            y_true.dim() == 2 and y_true.shape[1] == 1 and y_pred.shape[-1] > 1
+        ):
+            y_true = y_true.squeeze(1)
+        self.metric.update(y_pred, y_true)
+
+    def result(self) -> Any:
+        """What the metric computes."""
+        return self.metric.compute()
+
+    def reset_state(self) -> None:
+        """Reset the metric."""
+        self.metric.reset()
+
+
+_BY_SHAPE = {"accuracy": False, "acc": False, "Accuracy": False, "crossentropy": True, "ce": True}
+
+
+def as_metric(identifier: Any, y: Any, y_pred: Any) -> Metric:
+    """A metric from a name, object or function; ``"accuracy"`` by the shapes of the output."""
+    if isinstance(identifier, str) and identifier in _BY_SHAPE:
+        target = None if y is None else tuple(column(y).shape)
+        metric = metrics_module.resolve_accuracy(
+            target, tuple(y_pred.shape), crossentropy=_BY_SHAPE[identifier]
+        )
+        metric.name = identifier
+        return metric
+    if isinstance(identifier, Metric):
+        return identifier
+    if hasattr(identifier, "update") and hasattr(identifier, "compute"):
+        return _TorchMetric(identifier)
+    found = metrics_module.get(identifier)
+    if not isinstance(found, Metric):
+        found = MeanMetricWrapper(found, name=getattr(found, "__name__", None))
+    if isinstance(identifier, str):
+        found.name = identifier
+    return found
+
+
+class CompiledMetrics:
+    """The metrics of all outputs."""
+
+    def __init__(self, metrics: Any, weighted_metrics: Any) -> None:
+        for argument, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if given is not None and not isinstance(given, (list, tuple, dict)):
+                raise TypeError(
+                    f"`{argument}` must be a list of metrics, a list of lists, or a dict by output name, "
+                    f"received {given!r}. Write {argument}=[...]."
+                )
+            for item in leaves(given):  # unknown names fail in compile
+                if isinstance(item, str) and item not in _BY_SHAPE:
+                    metrics_module.get(item)
+                elif item is not None and not callable(item) and not isinstance(item, dict):
+                    raise TypeError(
+                        f"`{argument}`: {item!r} is not a metric, a function or a name."
+                    )
+        self.given = ((metrics, False), (weighted_metrics, True))
+        self.built = False
+        self.metrics: list[Metric] = []
+
+    def build(self, y: Any, y_pred: Any, declared: Sequence[str] | None) -> None:
+        """Spread the metrics over the outputs and name them."""
+        names = names_of(y_pred, declared)
+        predictions = leaves(y_pred)
+        self.names, self.used = names, self._used(names)
+        targets = match("y", y, names, self.used) if y is not None else [None] * len(names)
+        self.entries: list[tuple[int, Metric, bool]] = []
+        seen: dict[int, int] = {}
+        for given, weighted in self.given:
+            per_output = self._per_output(given, names)
+            for i, items in enumerate(per_output):
+                for item in items:
+                    metric = as_metric(item, targets[i], predictions[i])
+                    if seen.setdefault(id(metric), i) != i:
+                        metric = copy.deepcopy(metric)
+                    self.entries.append((i, metric, weighted))
+        self.labels: list[str] = []
+        for i, metric, _ in self.entries:
+            label = metric.name if len(names) == 1 else f"{names[i]}_{metric.name}"
+            self.labels.append(self._unique(label))
+        self.metrics = [metric for _, metric, _ in self.entries]
+        self._weighted = any(weighted for _, _, weighted in self.entries)
+        self.built = True
+
+    def _used(self, names: list[str]) -> list[bool]:
+        used = [False] * len(names)
+        for given, _ in self.given:
+            for i, items in enumerate(self._per_output(given, names)):
+                used[i] = used[i] or bool(items)
+        return used
+
+    @staticmethod
+    def _per_output(given: Any, names: list[str]) -> list[list[Any]]:
+        if given is None:
+            return [[] for _ in names]
+        nested = isinstance(given, (list, tuple)) and any(
+            isinstance(g, (list, tuple)) for g in given
+        )
+        by_position = nested or (isinstance(given, (list, tuple)) and None in given)
+        if isinstance(given, dict) or by_position:
+            spread_out = spread("metrics", given, names)
+        else:
+            spread_out = [list(given)] * len(names)
+        return [
+            [] if item is None else list(item) if isinstance(item, (list, tuple)) else [item]
+            for item in spread_out
+        ]
+
+    def _unique(self, label: str) -> str:
+        if label not in self.labels:
+            return label
+        count = 1
+        while f"{label}_{count}" in self.labels:
+            count += 1
+        warnings.warn(
+            f"Two metrics are called {label!r}; the second is reported as '{label}_{count}'. "
+            "Give metrics a `name` of their own.",
+            stacklevel=2,
+        )
+        return f"{label}_{count}"
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Pass a batch to every metric."""
+        entries = self.entries
+        if len(self.names) == 1:
+            (target,), (prediction,) = match("y", y, self.names, [True]), leaves(y_pred)
+            target, prediction = column(target), prediction.detach()
+            for _, metric, weighted in entries:
+                if weighted and sample_weight is not None:
+                    metric.update_state(target, prediction, sample_weight=sample_weight)
+                else:
+                    metric.update_state(target, prediction)
+            return
+        targets = [column(t) for t in match("y", y, self.names, self.used)]
+        predictions = leaves(y_pred)
+        weights = None
+        if self._weighted and sample_weight is not None:
+            weights = match("sample_weight", sample_weight, self.names, self.used)
+        for i, metric, weighted in entries:
+            own = weights[i] if weights is not None and weighted else None
+            if own is None:
+                metric.update_state(targets[i], predictions[i].detach())
+            else:
+                metric.update_state(targets[i], predictions[i].detach(), sample_weight=own)
