@@ -17,8 +17,8 @@ class Module(Recorded, nn.Module):
 
     - `_track` registers a variable at once, under its name; the attribute that it is assigned to
       becomes its key.
-    - Modules and parameters in a list, tuple or dict attribute are submodules too, also when the
-      container changes later.
+    - A list or dict of modules becomes an `nn.ModuleList` or `nn.ModuleDict`; modules and parameters
+      in a tuple or a mixed or nested container are tracked in place, also when it changes later.
     - ``.to`` and its kin leave variables what they are.
     """
 
@@ -43,20 +43,22 @@ class Module(Recorded, nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         holders: dict[str, _Holder] = self.__dict__.get("_holders", {})
         if name in holders:
-            del self.__dict__[name]
-            holders.pop(name).items = ()
-            self._modules.pop(name, None)
+            holders.pop(name).release()
         if isinstance(value, Variable) and "_parameters" in self.__dict__:
             self._claim(value)
-        if type(value) in _CONTAINERS and (not value or _has_modules(value)):
+        promoted = _promoted(value)
+        if promoted is not None:
+            super().__setattr__(name, promoted)
+        elif type(value) in _CONTAINERS and (not value or _has_modules(value)):
             self._hold(name, value)
         else:
             super().__setattr__(name, value)
         if isinstance(value, nn.Module):
-            for holder in holders.values():
+            for holder in list(holders.values()):
                 holder.sync()
 
     def _hold(self, name: str, value: Any) -> None:
+        """Keep a container that is empty, or not of modules alone, as it is, and track what is in it."""
         if isinstance(getattr(type(self), name, None), property) or "_modules" not in self.__dict__:
             if _has_modules(value):
                 raise AttributeError(
@@ -64,6 +66,7 @@ class Module(Recorded, nn.Module):
                 )
             super().__setattr__(name, value)
             return
+        self._modules.pop(name, None)
         container = _CONTAINERS[type(value)](value)
         holder = _Holder(self, name, container)
         self.__dict__.setdefault("_holders", {})[name] = holder
@@ -73,11 +76,21 @@ class Module(Recorded, nn.Module):
         holder.sync()
 
     def __delattr__(self, name: str) -> None:
-        if name in self.__dict__.get("_holders", {}):
-            del self._holders[name], self.__dict__[name]
-            self._modules.pop(name, None)
+        holders: dict[str, _Holder] = self.__dict__.get("_holders", {})
+        if name in holders:
+            holders.pop(name).release()
         else:
             super().__delattr__(name)
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """As for any module, also through containers."""
+        module: nn.Module = self
+        for part in filter(None, target.split(".")):
+            found = module._modules.get(part)
+            if found is None:
+                raise AttributeError(f"{type(module).__name__} has no submodule {part!r}.")
+            module = found
+        return module
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Module:
         tables: list[dict[str, Any]] = [self._parameters, self._buffers]
@@ -95,15 +108,30 @@ class _Holder(nn.Module):
 
     def __init__(self, owner: Module, name: str, items: Any) -> None:
         super().__init__()
-        self.__dict__.update(owner=owner, name=name, items=items)
+        self.__dict__.update(owner=owner, name=name, items=items, promoted=None)
 
     def sync(self) -> None:
         """Follow a change of the container."""
+        if self.promoted is not None:
+            self.promoted.extend(m for m in self.items if m not in self.promoted)
+            return
+        promoted = _promoted(self.items)
+        if promoted is not None:  # an empty list that has got its first layer
+            self.release()
+            self.owner.__dict__["_holders"].pop(self.name)
+            self.owner._modules[self.name] = promoted
+            self.__dict__["promoted"] = promoted if isinstance(promoted, nn.ModuleList) else None
+            return
         self.fill()
         if self._modules or self._parameters:
             self.owner._modules[self.name] = self
         else:
             self.owner._modules.pop(self.name, None)
+
+    def release(self) -> None:
+        """Let go of the attribute."""
+        self.owner.__dict__.pop(self.name, None)
+        self.owner._modules.pop(self.name, None)
 
     def fill(self) -> None:
         self._modules.clear()
@@ -119,6 +147,27 @@ class _Holder(nn.Module):
                 inner = _Holder(self.owner, key, item)
                 inner.fill()
                 self._modules[key] = inner
+
+
+class _ModuleList(nn.ModuleList):
+    def pop(self, key: Any = -1) -> nn.Module:
+        return super().pop(key)
+
+
+class _ModuleDict(nn.ModuleDict):
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default
+
+
+def _promoted(value: Any) -> nn.Module | None:
+    """A list or dict of modules alone as torch's own container; None for anything else."""
+    if type(value) in (list, _TrackedList) and value:
+        return _ModuleList(value) if all(isinstance(m, nn.Module) for m in value) else None
+    if type(value) in (dict, _TrackedDict) and value:
+        named = all(isinstance(k, str) and k and "." not in k for k in value)
+        modules = all(isinstance(m, nn.Module) for m in value.values())
+        return _ModuleDict(value) if named and modules else None
+    return None
 
 
 def _pairs(items: Any) -> Iterator[tuple[str, Any]]:

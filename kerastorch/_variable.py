@@ -12,8 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch._functorch import config as functorch_config
 
 from kerastorch.config import standardize_dtype
+
+# The first call of a compiled graph checks custom operators for aliasing, and the check refuses
+# subclasses of Tensor such as `Buffer`. It is an aid for writers of operators, off here.
+if hasattr(functorch_config, "check_custom_op_aliasing"):
+    functorch_config.check_custom_op_aliasing = False
 
 
 class Variable(torch.Tensor):

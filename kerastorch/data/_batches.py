@@ -96,12 +96,11 @@ class ArrayBatches(Batches):
             yield from self._cut(gathered)
 
     def _cut(self, leaves: list[Any]) -> Iterator[Batch]:
-        return zip(
-            *(
-                itertools.repeat(None) if leaf is None else leaf.split(self.batch_size)
-                for leaf in leaves
-            )
+        columns = (
+            itertools.repeat(None) if leaf is None else leaf.split(self.batch_size)
+            for leaf in leaves
         )
+        return zip(*columns, strict=False)
 
 
 class _LoaderBatches(Batches):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -366,6 +367,8 @@ class Layer(Module):
         super().__init_subclass__(**kwargs)
         if "call" in cls.__dict__:
             cls._takes_in_call = _call_of(cls.__dict__["call"])
+            if "forward" not in cls.__dict__:
+                cls.forward = _signed(cls.forward, cls.__dict__["call"])  # type: ignore[method-assign]
         if "build" in cls.__dict__:
             cls.build = _marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
 
@@ -462,14 +465,13 @@ class Layer(Module):
             return {key: self._convert(item) for key, item in value.items()}
         if isinstance(value, (np.ndarray, np.generic)):
             value = torch.as_tensor(value, device=self._device())
-        if isinstance(value, torch.Tensor) and self.autocast and value.is_floating_point():
-            if value.dtype is not self._compute and not torch.is_autocast_enabled(
-                value.device.type
-            ):
-                mask = getattr(value, "_keras_mask", None)
-                value = value.to(self._compute)
-                if mask is not None:
-                    value._keras_mask = mask  # type: ignore[attr-defined]
+        if not (isinstance(value, torch.Tensor) and self.autocast and value.is_floating_point()):
+            return value
+        if value.dtype is self._compute or torch.is_autocast_enabled(value.device.type):
+            return value
+        mask = getattr(value, "_keras_mask", None)
+        value = value.to(self._compute)
+        _set_masks(value, mask)
         return value
 
     def _device(self) -> torch.device | None:
@@ -535,7 +537,7 @@ class Layer(Module):
 
     def _first_node(self) -> Any:
         if not self._nodes:
-            raise AttributeError(f"{self._title()} has never been called on a symbolic tensor.")
+            raise ValueError(f"{self._title()} has never been called on a symbolic tensor.")
         return self._nodes[0]
 
     def _title(self) -> str:
@@ -592,6 +594,14 @@ class Layer(Module):
 
 
 registry.add(Layer)
+
+
+def _signed(forward: Any, call: Any) -> Any:
+    """`forward` with the signature of `call`, which torch.export reads."""
+    copy = types.FunctionType(forward.__code__, forward.__globals__, "forward")
+    copy.__doc__ = forward.__doc__
+    copy.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
+    return copy
 
 
 def _marking_built(build: Any) -> Any:

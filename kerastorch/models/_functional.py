@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import keyword
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,12 @@ class Functional(Model, fx.GraphModule):
                     key = f"{base}_{count}" if count else base
                     if key not in reserved:
                         break
-            while hasattr(type(self), key) or key in self.__dict__ or key in self._modules:
+            while (
+                keyword.iskeyword(key)
+                or hasattr(type(self), key)
+                or key in self.__dict__
+                or key in self._modules
+            ):
                 key += "_"
             self._modules[key] = module
             adopt(self, module)

@@ -143,8 +143,8 @@ class Sequential(Functional):
         """The layers in order, without the input."""
         return list(self._stack)
 
-    def _unbuilt(self, what: str) -> AttributeError:
-        return AttributeError(
+    def _unbuilt(self, what: str) -> ValueError:
+        return ValueError(
             f"{self._title()} has no {what} yet: its input shape is unknown. "
             "Put keras.Input(...) in front, or call it on data."
         )

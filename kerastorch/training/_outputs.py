@@ -93,7 +93,12 @@ class _FunctionLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The function's values."""
-        return self.function(y_true, y_pred)
+        value = self.function(y_true, y_pred)
+        if value is None:
+            raise ValueError(
+                f"The loss function {self.name!r} gave None: does it return its value?"
+            )
+        return value
 
 
 class _TorchLoss:
@@ -275,8 +280,8 @@ class CompiledMetrics:
                     f"received {given!r}. Write {argument}=[...]."
                 )
             for item in leaves(given):  # unknown names fail in compile
-                if isinstance(item, str) and item not in _BY_SHAPE:
-                    metrics_module.get(item)
+                if isinstance(item, str):
+                    _ = item in _BY_SHAPE or metrics_module.get(item)
                 elif item is not None and not callable(item) and not isinstance(item, dict):
                     raise TypeError(
                         f"`{argument}`: {item!r} is not a metric, a function or a name."
@@ -285,12 +290,20 @@ class CompiledMetrics:
         self.built = False
         self.metrics: list[Metric] = []
 
-    def build(self, y: Any, y_pred: Any, declared: Sequence[str] | None) -> None:
-        """Spread the metrics over the outputs and name them."""
+    def build(
+        self, y: Any, y_pred: Any, declared: Sequence[str] | None, used: list[bool] | None
+    ) -> None:
+        """Spread the metrics over the outputs and name them. `used`: outputs that have a loss."""
         names = names_of(y_pred, declared)
         predictions = leaves(y_pred)
-        self.names, self.used = names, self._used(names)
-        targets = match("y", y, names, self.used) if y is not None else [None] * len(names)
+        measured = self._used(names)
+        self.names, self.used = names, used or measured
+        targets: list[Any] = [None] * len(names)
+        if y is not None and any(measured):
+            targets = match("y", y, names, self.used)
+        for name, target, measure in zip(names, targets, measured, strict=True):
+            if measure and target is None:
+                raise ValueError(f"Output {name!r} has metrics but no targets.")
         self.entries: list[tuple[int, Metric, bool]] = []
         seen: dict[int, int] = {}
         for given, weighted in self.given:

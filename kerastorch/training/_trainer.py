@@ -166,8 +166,7 @@ class Trainer(Layer):
         compiled = self._compiled
         if compiled is not None:
             if not compiled.metrics.built:
-                compiled.metrics.build(y, y_pred, self._declared_names())
-                self._place_metrics()
+                self._build_metrics(y, y_pred)
             if compiled.metrics.metrics and y is not None:
                 with torch.no_grad():
                     compiled.metrics.update(y, y_pred, sample_weight)
@@ -189,6 +188,8 @@ class Trainer(Layer):
                 compiled.loss.build(y_pred, self._declared_names())
                 self._place_metrics()
             total = compiled.loss(y, y_pred, sample_weight)
+        if not compiled.metrics.built and y is not None:
+            self._build_metrics(y, y_pred)
         for extra in self._extra_losses():
             total = extra if total is None else total + extra
         if total is None:
@@ -213,6 +214,12 @@ class Trainer(Layer):
 
     def _layers(self) -> list[Layer]:
         return [module for module in self.modules() if isinstance(module, Layer)]
+
+    def _build_metrics(self, y: Any, y_pred: Any) -> None:
+        compiled = self._require_compiled("compute_metrics")
+        used = compiled.loss.used if compiled.loss is not None and compiled.loss.built else None
+        compiled.metrics.build(y, y_pred, self._declared_names(), used)
+        self._place_metrics()
 
     def _declared_names(self) -> Sequence[str] | None:
         return getattr(self, "output_names", None)
@@ -273,7 +280,7 @@ class Trainer(Layer):
             parameter.grad = None
 
     def _trained(self) -> list[nn.Parameter]:
-        return [p for p in self.parameters() if p.requires_grad]
+        return [] if self._waiting() else [p for p in self.parameters() if p.requires_grad]
 
     # -- before the loop -----------------------------------------------------------------------------
 
@@ -472,7 +479,8 @@ class Trainer(Layer):
     ) -> tuple[Batches, Batches | None]:
         if not isinstance(validation_split, (int, float)) or not 0 <= validation_split < 1:
             raise ValueError(
-                f"`validation_split` must be in (0, 1), the fraction of rows to hold out, received {validation_split!r}."
+                "`validation_split` must be in (0, 1), the fraction of rows to hold out, "
+                f"received {validation_split!r}."
             )
         train = data_module.adapt(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
         validation = None
@@ -657,9 +665,9 @@ class Trainer(Layer):
         sample_weight: Any = None,
         class_weight: Any = None,
         return_dict: bool = False,
-        reset_metrics: bool = False,
+        reset_metrics: bool = True,
     ) -> Any:
-        """One update from one batch. Gives running values of loss and metrics."""
+        """One update from one batch. Gives loss and metrics, over several batches if metrics are not reset."""
         self._require_compiled("train_on_batch")
         if class_weight is not None:
             raise NotImplementedError("train_on_batch: `class_weight` is not available yet.")
@@ -677,7 +685,7 @@ class Trainer(Layer):
         y: Any = None,
         sample_weight: Any = None,
         return_dict: bool = False,
-        reset_metrics: bool = False,
+        reset_metrics: bool = True,
     ) -> Any:
         """Loss and metrics of one batch, in evaluation mode."""
         self._require_compiled("test_on_batch")

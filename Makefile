@@ -1,0 +1,31 @@
+# Three commands and a benchmark; each makes the environment first if it is missing.
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH ?= torch torchvision
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: demo check test bench
+
+demo: $(READY)
+	$(BIN)/python examples/mnist_mlp.py
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+bench: $(READY)
+	@if [ -f examples/benchmarks/run.py ]; then $(BIN)/python examples/benchmarks/run.py; \
+	else echo "There is no examples/benchmarks/run.py."; fi
+
+# torch comes first, so that its build can be chosen: make TORCH="torch torchvision --index-url ..."
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
