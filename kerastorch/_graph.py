@@ -99,7 +99,7 @@ class KerasTensor:
     def name(self) -> str:
         """The name of the input or layer that made it."""
         target = self.node.target
-        return getattr(target, "name", None) or getattr(target, "__name__", str(target))
+        return str(getattr(target, "name", None) or getattr(target, "__name__", target))
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
@@ -181,7 +181,7 @@ for _name in [
     setattr(KerasTensor, f"__r{_name}__", _operator(_function, swapped=True))
 for _name in ["lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert"]:
     setattr(KerasTensor, f"__{_name}__", _operator(getattr(operator, _name)))
-KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+KerasTensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]
 
 
 def input_tensor(layer: Any, shape: Shape, dtype: Any) -> KerasTensor:
@@ -194,7 +194,7 @@ def input_tensor(layer: Any, shape: Shape, dtype: Any) -> KerasTensor:
         for p in _PROBES
     )
     node.outputs = KerasTensor(probes, node)  # type: ignore[arg-type]
-    return node.outputs  # type: ignore[no-any-return]
+    return node.outputs
 
 
 # -- recording -------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def to_fx(
     `key_of` names a module in the root; `constant` registers a tensor there and gives its name.
     """
     graph = fx.Graph()
-    names = []
+    names: list[str] = []
     for tensor in inputs:
         base = name = identifier(tensor.name)
         while name in (*names, "self", "training", "mask"):

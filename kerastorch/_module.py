@@ -106,6 +106,11 @@ class Module(Recorded, nn.Module):
 class _Holder(nn.Module):
     """The modules and parameters of a plain container, under their index or key."""
 
+    owner: Module
+    name: str
+    items: Any
+    promoted: nn.ModuleList | None
+
     def __init__(self, owner: Module, name: str, items: Any) -> None:
         super().__init__()
         self.__dict__.update(owner=owner, name=name, items=items, promoted=None)

@@ -267,7 +267,7 @@ def deserialize(value: Any) -> Any:
         array = np.array(config["value"], dtype=np.dtype(config["dtype"]))
         return torch.from_numpy(array) if name == "__tensor__" else array
     if name == "__tuple__":
-        return tuple(map(deserialize, value.get("items", config)))
+        return tuple(map(deserialize, value.get("items") or config))
     if name == "function":
         return _find(value.get("registered_name") or config, config)
     cls = _find_class(value)

@@ -42,7 +42,7 @@ class Variable(torch.Tensor):
     constraint: Any = None
 
     # Operators see a plain tensor: no per-op Python, and torch.compile needs no subclass support.
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def __new__(
         cls,
@@ -131,7 +131,7 @@ class Variable(torch.Tensor):
     def __float__(self) -> float:
         return float(self.detach().item())
 
-    def __repr__(self, **kwargs: Any) -> str:
+    def __repr__(self, **kwargs: Any) -> str:  # type: ignore[override]
         kind = "trainable" if self.requires_grad else "non-trainable"
         dtype = str(self.dtype).removeprefix("torch.")
         head = f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype}, {kind}"

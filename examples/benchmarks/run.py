@@ -47,7 +47,7 @@ def keras_model() -> keras.Model:
     model.compile(
         keras.optimizers.RMSprop(),
         keras.losses.SparseCategoricalCrossentropy(),
-        [keras.metrics.SparseCategoricalAccuracy()],
+        metrics=[keras.metrics.SparseCategoricalAccuracy()],
     )
     return model
 
@@ -59,7 +59,7 @@ class Loop:
         self.x, self.y, self.shuffle = x, y, shuffle
         self.batches = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
         self.model = plain_model().train()
-        self.optimizer = torch.optim.RMSprop(self.model.parameters(), lr=1e-3, alpha=0.9)
+        self.optimizer = torch.optim.RMSprop(self.model.parameters(), lr=1e-3, alpha=0.9, foreach=True)
 
     def __call__(self) -> None:
         total, hits, count = torch.zeros(()), torch.zeros(()), 0
@@ -114,7 +114,7 @@ def import_seconds(module: str) -> float:
 
 def interleaved(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in variants}
-    for name, run in variants.items():
+    for run in variants.values():
         run()  # warm up
     gc.collect()
     for _ in range(rounds):

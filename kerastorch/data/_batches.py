@@ -64,10 +64,14 @@ class ArrayBatches(Batches):
         """Batches in an epoch; the last one may be smaller."""
         return math.ceil(self._rows / self.batch_size)
 
+    def whole(self) -> Batch:
+        """All rows."""
+        return tree.unflatten(self._leaves, self._spec)
+
     def first(self) -> Batch:
         """The first rows."""
         leaves = [None if leaf is None else leaf[: self.batch_size] for leaf in self._leaves]
-        return tree.unflatten(leaves, self._spec)  # type: ignore[no-any-return]
+        return tree.unflatten(leaves, self._spec)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self._flat_batches()

@@ -40,7 +40,7 @@ class InputLayer(Layer):
     @property
     def output(self) -> KerasTensor:
         """The symbolic tensor."""
-        return self.__dict__["_symbol"]  # type: ignore[no-any-return]
+        return self.__dict__["_symbol"]
 
     input = output
 

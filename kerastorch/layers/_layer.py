@@ -201,7 +201,8 @@ class Layer(Module):
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
         with real_tensors(), torch.no_grad():
-            data = initializers.get(initializer)(shape, dtype=kind)
+            make: Any = initializers.get(initializer)
+            data = make(shape, dtype=kind)
             if not isinstance(data, torch.Tensor):
                 data = torch.as_tensor(data, dtype=kind)
             if memory is not None:
@@ -409,8 +410,9 @@ class Layer(Module):
         x = args[0] if args else None
         if type(x) is not torch.Tensor or (x.dtype is not self._compute and x.is_floating_point()):
             if isinstance(x, fx.Proxy):  # torch.fx.symbolic_trace: a layer is a leaf
-                return x.tracer.create_proxy(
-                    "call_module", x.tracer.path_of_module(self), args, kwargs
+                tracer: Any = x.tracer
+                return tracer.create_proxy(
+                    "call_module", tracer.path_of_module(self), args, kwargs
                 )
             args, kwargs = self._convert(args), {k: self._convert(v) for k, v in kwargs.items()}
             x = args[0] if args else None
@@ -579,7 +581,7 @@ class Layer(Module):
         """As for any module."""
         if mode:
             self.__dict__.pop("_held_in_eval", None)
-        return super().train(mode)  # type: ignore[return-value]
+        return super().train(mode)
 
     def eval(self) -> Layer:
         """As for any module; ``fit`` leaves a submodule in evaluation mode that was put there so."""

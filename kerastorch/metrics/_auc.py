@@ -144,7 +144,7 @@ class AUC(ThresholdMetric):
         """Add a batch."""
         y_true, y_pred = self._inputs(y_true, y_pred)
         if self.from_logits:
-            y_pred = y_pred.sigmoid()
+            y_pred = y_pred.to(self._bounds.dtype).sigmoid()
         if self.multi_label and y_pred.ndim != 2:
             raise ValueError(
                 "`y_pred` must have rank 2 when `multi_label=True`. "

@@ -53,7 +53,7 @@ def count_by_histogram(
     """The same for ascending thresholds: sort scores into bins, then add up from either end."""
     bins, columns = len(thresholds) + 1, score.shape[1] if score.ndim > 1 else 1
     # A score lies above as many thresholds as its bin says.
-    slot = torch.bucketize(score, thresholds) * 2 + label
+    slot = torch.bucketize(score.contiguous(), thresholds) * 2 + label
     if score.ndim > 1:
         slot = slot * columns + torch.arange(columns, device=slot.device)
     weight = thresholds.new_ones(()) if weight is None else weight
@@ -118,6 +118,7 @@ class ThresholdMetric(Metric):
         y_true, y_pred = self._inputs(y_true, y_pred)
         y_pred, y_true = align_ranks(y_pred, y_true)
         require_same_shape(y_true, y_pred)
+        y_true, y_pred = y_true.to(torch.bool), y_pred.to(self._bounds.dtype)
         if self.top_k is not None:
             kept = torch.zeros_like(y_pred, dtype=torch.bool)
             kept.scatter_(-1, y_pred.topk(self.top_k).indices, True)
@@ -129,7 +130,7 @@ class ThresholdMetric(Metric):
                     f"(num_samples, num_classes), found shape: {tuple(y_pred.shape)}"
                 )
             y_true, y_pred = (y[..., self.class_id, None] for y in (y_true, y_pred))
-        self._add(y_true.to(torch.bool), y_pred.to(self._bounds.dtype), sample_weight)
+        self._add(y_true, y_pred, sample_weight)
 
     def _add(self, label: Tensor, score: Tensor, sample_weight: Array) -> None:
         weight = as_weight(sample_weight, score, score.dtype)

@@ -44,6 +44,12 @@ class Functional(Model, fx.GraphModule):
         return softmax
     """
 
+    _inputs: Any
+    _outputs: Any
+    _flat_inputs: list[KerasTensor]
+    _input_layers: list[Any]
+    _input_dtype: torch.dtype
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)  # the class of its own comes in _init_graph_module
         object.__setattr__(self, "_init_call", (args, kwargs))
@@ -147,7 +153,7 @@ class Functional(Model, fx.GraphModule):
                 return key
         key = f"{'parameter' if parameter else 'constant'}_{len(table)}"
         if parameter:
-            self.register_parameter(key, tensor)
+            self._parameters[key] = tensor  # type: ignore[assignment]
         else:
             self.register_buffer(key, tensor)
         return key
@@ -214,6 +220,12 @@ class Functional(Model, fx.GraphModule):
             target = self._compute if spec.dtype.is_floating_point else spec.dtype
             value = value.to(target)
         return value
+
+    def _check_inputs(self, x: Any) -> None:
+        self._arrange(x, *(None,) * (len(self._flat_inputs) - 1))
+
+    def _symbolic_outputs(self) -> list[Any]:
+        return self.outputs
 
     def _call_in_mode(self, training: Any, inputs: tuple[Any, ...]) -> Any:
         if isinstance(training, fx.Proxy):
@@ -289,7 +301,7 @@ class Functional(Model, fx.GraphModule):
         name = getattr(target, "name", None)
         if name is None and isinstance(target, nn.Module):
             name = next((key for key, module in self._modules.items() if module is target), None)
-        return name or getattr(target, "__name__", str(target))
+        return str(name or getattr(target, "__name__", target))
 
     @property
     def layers(self) -> list[Any]:
@@ -493,7 +505,7 @@ def _own_base(cls: type) -> type:
 
 def _blank(cls: type) -> Any:
     """An instance without state, ready for ``__setstate__``."""
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     nn.Module.__init__(new)
     Functional._init_graph_module(new)
     return new

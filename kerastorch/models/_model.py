@@ -55,7 +55,7 @@ class Model(Trainer):
             inputs, outputs, rest = _graph_arguments(args, kwargs)
             Layer.__init__(self, **rest)
             Functional._init_graph_module(self)  # type: ignore[arg-type]
-            self._set_graph(inputs, outputs)
+            Functional._set_graph(self, inputs, outputs)  # type: ignore[arg-type]
         else:
             super().__init__(**kwargs)
 
@@ -131,7 +131,7 @@ class Model(Trainer):
         if cls is Model:
             from kerastorch.models._functional import Functional
 
-            return Functional.from_config(config)  # type: ignore[no-any-return]
+            return Functional.from_config(config)
         return super().from_config(config)
 
 

@@ -27,6 +27,9 @@ class Sequential(Functional):
     ((None, 8), ['dense.kernel', 'dense.bias'])
     """
 
+    _stack: list[Any]
+    _start: KerasTensor | None
+
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:

@@ -195,7 +195,7 @@ class Nadam(_Moments):
     >>> w = torch.nn.Parameter(torch.tensor([1.0]))
     >>> keras.optimizers.Nadam(learning_rate=0.1).apply([torch.tensor([5.0])], [w])
     >>> round(w.item(), 4)
-    0.8921
+    0.8937
     """
 
     group_state = ("u_product",)

@@ -45,9 +45,10 @@ class Bundle:
         return self.slots[name]
 
     def pick(self, grads: Sequence[torch.Tensor]) -> Tensors:
-        """The gradients of these parameters, in their dtype."""
+        """The gradients of these parameters, dense and in their dtype."""
         dtype = self.dtype
         picked = [grads[place] for place in self.places]
+        picked = [g.to_dense() if g.is_sparse else g for g in picked]
         return [g if g.dtype == dtype else g.to(dtype) for g in picked]
 
     def fusible(self, grads: Tensors) -> bool:

@@ -59,7 +59,7 @@ def get(identifier: Any) -> Any:
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """The optimizer as plain data that `deserialize` turns back (without its state)."""
-    return serialize_any(optimizer)  # type: ignore[no-any-return]
+    return serialize_any(optimizer)
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:

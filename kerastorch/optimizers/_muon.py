@@ -99,7 +99,7 @@ class Muon(Adam):
 
     def decay_of(self, bundle: Bundle) -> float | None:
         by_adam = "velocity" in bundle.slots
-        return bundle.options["adam_weight_decay" if by_adam else "weight_decay"]  # type: ignore[no-any-return]
+        return bundle.options["adam_weight_decay" if by_adam else "weight_decay"]
 
     def update(self, bundle: Bundle, grads: Tensors, lr: Scalar, step: Scalar) -> None:
         options = bundle.options

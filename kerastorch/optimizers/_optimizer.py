@@ -154,7 +154,7 @@ class Optimizer(Recorded, torch.optim.Optimizer):
 
     def decay_of(self, bundle: Bundle) -> float | None:
         """The weight decay of these parameters."""
-        return bundle.options["weight_decay"]  # type: ignore[no-any-return]
+        return bundle.options["weight_decay"]
 
     # -- building --------------------------------------------------------------------------------
 

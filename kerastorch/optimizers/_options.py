@@ -92,7 +92,7 @@ def in_range(
         raise ValueError(
             f"{type(optimizer).__name__}: `{name}` must be a number {wanted}, received {value!r}."
         )
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def below_one(optimizer: Any, name: str, value: Any) -> float:
@@ -102,4 +102,4 @@ def below_one(optimizer: Any, name: str, value: Any) -> float:
             f"{type(optimizer).__name__}: `{name}` must be a number from 0 to below 1, "
             f"received {value!r}."
         )
-    return value  # type: ignore[no-any-return]
+    return value

@@ -150,6 +150,12 @@ class CompiledLoss:
     def __init__(self, loss: Any, loss_weights: Any) -> None:
         self.given = loss
         self.weights_given = loss_weights
+        for item in leaves(loss_weights):
+            if item is not None and not isinstance(item, (int, float, torch.Tensor)):
+                raise TypeError(
+                    f"`loss_weights` must be numbers, received {item!r}. The order is "
+                    "compile(optimizer, loss, loss_weights, metrics): pass metrics by name."
+                )
         for item in leaves(loss):  # unknown names fail in compile, not at the first batch
             as_loss(item)
         self.built = False

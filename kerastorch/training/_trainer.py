@@ -20,10 +20,10 @@ from kerastorch.callbacks import CallbackList, History
 from kerastorch.data import Batches, unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.layers._mode import in_mode
-from kerastorch.losses import check_targets
+from kerastorch.losses import Loss, check_targets
 from kerastorch.metrics import Mean, Metric
 from kerastorch.training._logs import Logs, to_floats
-from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
+from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves, match
 
 
 class Trainer(Layer):
@@ -36,7 +36,7 @@ class Trainer(Layer):
 
     # -- compile -----------------------------------------------------------------------------------
 
-    def compile(  # type: ignore[override]
+    def compile(
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
@@ -83,7 +83,7 @@ class Trainer(Layer):
         )
         self.optimizer = chosen
         self._compiled = compiled
-        self._arguments = {
+        self._compile_arguments = {
             "optimizer": optimizer,
             "loss": loss,
             "loss_weights": loss_weights,
@@ -99,7 +99,7 @@ class Trainer(Layer):
     @property
     def loss(self) -> Any:
         """What was passed to `compile` as loss."""
-        return self._arguments["loss"] if self.compiled else None
+        return self._compile_arguments["loss"] if self.compiled else None
 
     def _require_compiled(self, method: str) -> _Compiled:
         if self._compiled is None:
@@ -288,9 +288,9 @@ class Trainer(Layer):
         """Build weights, check the first rows, and build the optimizer, before anything changes."""
         first = batches.first()
         if first is not None:
-            x, y, _ = unpack_x_y_sample_weight(first)
+            x, _, _ = unpack_x_y_sample_weight(first)
             self._build_from(x)
-            self._check_first(x, y)
+            self._check_inputs(x)
         self._place_metrics()
         if self.compiled:
             self._build_optimizer()
@@ -307,10 +307,12 @@ class Trainer(Layer):
             with in_mode(self, False), torch.no_grad():
                 self(self._placed(x))
 
-    def _check_first(self, x: Any, y: Any) -> None:
-        arrange = getattr(self, "_arrange", None)
-        if arrange is not None:
-            arrange(x, *(None,) * (len(self._flat_inputs) - 1))
+    def _check_inputs(self, x: Any) -> None:
+        """Raise unless `x` is what the model takes; a model whose inputs are known can tell."""
+
+    def _symbolic_outputs(self) -> list[Any]:
+        """The outputs with their shapes, where they are known before any data is seen."""
+        return []
 
     def _build_optimizer(self) -> None:
         optimizer = self.optimizer
@@ -432,16 +434,16 @@ class Trainer(Layer):
             validation_batch_size or batch_size,
         )  # fmt: skip
         self._prepare(train)
-        if validation is not None:
-            self._check_whole(validation, "validation_data")
-        self._check_whole(train, "y")
+        for batches in (validation, train):
+            if batches is not None:
+                self._check_targets(batches)
 
         steps = train.steps if steps_per_epoch is None else steps_per_epoch
         notify = _callbacks(
             self, callbacks, history=True, verbose=verbose, epochs=epochs, steps=steps
         )
         self.stop_training = False
-        logs: Mapping[str, Any] = {}
+        logs: dict[str, Any] = {}
         notify.on_train_begin()
         try:
             for epoch in range(initial_epoch, epochs):
@@ -510,20 +512,20 @@ class Trainer(Layer):
             return data_module.adapt(x, y, weight, batch_size=batch_size)
         return data_module.adapt(given, batch_size=None)
 
-    def _check_whole(self, batches: Batches, argument: str) -> None:
+    def _check_targets(self, batches: Batches) -> None:
         """Targets that no loss could mean, found before the first step rather than in silence."""
-        compiled = self._compiled
-        shapes = self.__dict__.get("_outputs") is not None
-        if compiled is None or compiled.loss is None or not shapes:
+        compiled, outputs = self._compiled, self._symbolic_outputs()
+        if compiled is None or compiled.loss is None or not outputs:
             return
-        if not isinstance(batches, data_module.ArrayBatches) or len(self.outputs) != 1:
+        if not isinstance(batches, data_module.ArrayBatches):
             return
-        _, y, _ = unpack_x_y_sample_weight(tree.unflatten(batches._leaves, batches._spec))
         if not compiled.loss.built:
-            compiled.loss.build(self.outputs[0], self._declared_names())
-        loss = compiled.loss.terms[0][2]
-        if isinstance(y, torch.Tensor) and not getattr(loss, "takes_raw_targets", False):
-            check_targets(loss, y, self.outputs[0].shape)
+            compiled.loss.build(outputs, self._declared_names())
+        _, y, _ = unpack_x_y_sample_weight(batches.whole())
+        targets = match("y", y, compiled.loss.names, compiled.loss.used)
+        for i, _, loss, _ in compiled.loss.terms:
+            if isinstance(targets[i], torch.Tensor) and isinstance(loss, Loss):
+                check_targets(loss, targets[i], outputs[i].shape)
 
     def _run_epoch(
         self,
@@ -583,7 +585,7 @@ class Trainer(Layer):
         _check_optional("steps", steps)
         batches = data_module.adapt(x, y, sample_weight, batch_size=batch_size)
         self._prepare(batches)
-        self._check_whole(batches, "y")
+        self._check_targets(batches)
         notify = _callbacks(
             self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
         )
@@ -743,7 +745,7 @@ def _callbacks(
 
 
 def _rows(x: Any) -> int:
-    return leaves(x)[0].shape[0]  # type: ignore[no-any-return]
+    return leaves(x)[0].shape[0]
 
 
 def _flush(optimizer: Any) -> None:
@@ -757,7 +759,7 @@ def _device_of(model: Any) -> torch.device | None:
     for module in model.modules():
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if tensor is not None:
-                return tensor.device  # type: ignore[no-any-return]
+                return tensor.device
     return None
 
 

@@ -98,7 +98,10 @@ def test_config_is_keras_config(name):
     options = {"learning_rate": 0.25, "clipnorm": 1.0, "use_ema": True, "name": "mine"}
     ours = getattr(optimizers, name)(**options)
     theirs = getattr(keras.optimizers, name)(**options)
-    assert ours.get_config() == {**theirs.get_config(), **{k: ours.get_config()[k] for k in ("name",)}}
+    assert ours.get_config() == {
+        **theirs.get_config(),
+        **{k: ours.get_config()[k] for k in ("name",)},
+    }
     data = optimizers.serialize(ours)
     assert data["module"] == "keras.optimizers"
     assert optimizers.deserialize(data).get_config() == ours.get_config()

@@ -191,9 +191,9 @@ def test_variables_without_gradient_are_left_alone():
         theirs.apply([torch.tensor(g) for g in grads[::2]], keras_variables[::2]) if step else (
             theirs.build(keras_variables)
         )
-        ours.apply([torch.tensor(grads[0]), None, torch.tensor(grads[2])], our_variables) if step else (
-            ours.build(our_variables)
-        )
+        ours.apply(
+            [torch.tensor(grads[0]), None, torch.tensor(grads[2])], our_variables
+        ) if step else (ours.build(our_variables))
     assert_same(keras_variables, our_variables)
 
 
@@ -208,7 +208,7 @@ def test_finalize_gives_the_average():
 
 def schedule_free(w, grads, lr=0.0025, beta_1=0.9, beta_2=0.999, epsilon=1e-8, warmup=0):
     """The paper's algorithm, in float64."""
-    x, z, v, total, weights = w.copy(), w.copy(), np.zeros_like(w), 0, []
+    x, z, v, weights = w.copy(), w.copy(), np.zeros_like(w), []
     for t, g in enumerate(grads, 1):
         v = beta_2 * v + (1 - beta_2) * g * g
         rate = lr * min(1.0, t / warmup) if warmup else lr

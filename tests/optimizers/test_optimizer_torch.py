@@ -20,7 +20,9 @@ FULL = {"use_ema": True, "gradient_accumulation_steps": 3, "weight_decay": 0.01,
 
 def net(seed=0, dtype=torch.float32):
     torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).to(dtype)
+    return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).to(
+        dtype
+    )
 
 
 def backward(model, seed):
@@ -284,10 +286,14 @@ def test_loading_keeps_every_tensor_in_place():
     model = net()
     optimizer = built("Nadam", model, **FULL)
     state = copy.deepcopy(optimizer.state_dict())
-    before = [id(t) for s in (*optimizer.state.values(), *optimizer.param_groups) for t in s.values()]
+    before = [
+        id(t) for s in (*optimizer.state.values(), *optimizer.param_groups) for t in s.values()
+    ]
     train(model, optimizer, 4)
     optimizer.load_state_dict(state)
-    after = [id(t) for s in (*optimizer.state.values(), *optimizer.param_groups) for t in s.values()]
+    after = [
+        id(t) for s in (*optimizer.state.values(), *optimizer.param_groups) for t in s.values()
+    ]
     kept = [a == b for a, b in zip(before, after, strict=True)]
     values = [t for s in (*optimizer.state.values(), *optimizer.param_groups) for t in s.values()]
     assert all(k for k, t in zip(kept, values, strict=True) if isinstance(t, torch.Tensor))
@@ -376,7 +382,10 @@ class KerasStyleMomentum(optimizers.Optimizer):
 
 def test_an_optimizer_written_for_keras():
     ours, reference = net(), net()
-    optimizer, sgd = KerasStyleMomentum(0.1), built("SGD", reference, learning_rate=0.1, momentum=0.9)
+    optimizer, sgd = (
+        KerasStyleMomentum(0.1),
+        built("SGD", reference, learning_rate=0.1, momentum=0.9),
+    )
     optimizer.build(list(ours.parameters()))
     expected = train(reference, sgd, 3)
     torch.testing.assert_close(train(ours, optimizer, 3), expected)
@@ -399,3 +408,16 @@ def test_keras_variables_and_torch_parameters_alike():
     optimizer = optimizers.Adam(0.1)
     optimizer.apply([torch.ones(2)] * 2, [variable, parameter])
     assert torch.equal(variable, parameter)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 2}])
+def test_sparse_gradients(options):
+    table = torch.nn.Embedding(5, 2, sparse=True)
+    optimizer, before = optimizers.Adam(0.1, **options), table.weight.detach().clone()
+    optimizer.build(table.parameters())
+    for _ in range(2):
+        optimizer.zero_grad()
+        table(torch.tensor([1, 1, 3])).sum().backward()
+        optimizer.step()
+    moved = (table.weight != before).all(dim=1)
+    assert moved.tolist() == [False, True, False, True, False]

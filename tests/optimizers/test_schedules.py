@@ -47,7 +47,12 @@ def test_schedule_is_a_float32_scalar_where_its_step_is(name, args, kwargs):
         assert rate.shape == ()
         assert rate.dtype == torch.float32
     assert schedule(torch.tensor(3, device="meta")).is_meta
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), CASES[::3])
+def test_schedule_is_one_graph(name, args, kwargs):
     torch._dynamo.reset()
+    schedule = getattr(schedules, name)(*args, **kwargs)
     captured = torch.compile(schedule, fullgraph=True, backend="eager")
     assert float(captured(torch.tensor(3))) == pytest.approx(float(schedule(3)))
 

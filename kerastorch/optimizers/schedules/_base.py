@@ -66,7 +66,7 @@ def get(identifier: Any) -> Any:
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     """The schedule as plain data that `deserialize` turns back."""
-    return serialize_any(learning_rate_schedule)  # type: ignore[no-any-return]
+    return serialize_any(learning_rate_schedule)
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:

@@ -1,0 +1,85 @@
+"""With Keras's weights a layer gives Keras's outputs, gradients and moving statistics."""
+
+import keras
+import numpy as np
+import pytest
+import torch
+from layer_table import CASES, Case, leaves, over
+
+import kerastorch as kt
+
+
+def close(ours, theirs) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def outputs_and_gradients(case: Case, layer, weights, training) -> tuple[list, list, list]:
+    """What the layer gives, and gradients of a fixed random projection of it."""
+    inputs = case.tensors()
+    options = {} if training is None else {"training": training}
+    outputs = leaves(layer(case.packed(inputs), **options))
+    generator = torch.Generator().manual_seed(2)
+    loss = sum((y * torch.randn(y.shape, generator=generator)).sum() for y in outputs)
+    floating = [x for x in inputs if x.is_floating_point()]
+    gradients = torch.autograd.grad(loss, [*floating, *weights])
+    return [y.detach() for y in outputs], gradients[: len(floating)], gradients[len(floating) :]
+
+
+@over(CASES)
+@pytest.mark.parametrize("training", [False, True])
+def test_outputs_and_gradients_are_keras(case: Case, training: bool) -> None:
+    if training and case.random:
+        pytest.skip("its own test is below")
+    layer, theirs = case.ours(), case.oracle()
+    ours = outputs_and_gradients(case, layer, layer.trainable_weights, training)
+    variables = [variable.value for variable in theirs.trainable_weights]
+    expected = outputs_and_gradients(case, theirs, variables, training)
+    for found, wanted in zip(ours, expected, strict=True):
+        for a, b in zip(found, wanted, strict=True):
+            close(a, b)
+    for a, b in zip(layer.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@over([case for case in CASES if case.layer == "BatchNormalization"])
+def test_moving_statistics_follow_keras_over_steps(case: Case) -> None:
+    layer, theirs = case.ours(), case.oracle()
+    for seed in range(4):
+        (x,) = case.arrays(seed)
+        close(layer(x, training=True), theirs(x, training=True))
+    close(layer.moving_mean.detach(), theirs.moving_mean.value.detach())
+    close(layer.moving_variance.detach(), theirs.moving_variance.value.detach())
+    close(layer(x), theirs(x, training=False))
+
+
+def test_frozen_batch_normalization_is_keras() -> None:
+    x = np.random.rand(8, 3).astype("float32")
+    layer, theirs = kt.layers.BatchNormalization(), keras.layers.BatchNormalization()
+    layer.trainable = theirs.trainable = False
+    close(layer(x, training=True), theirs(x, training=True))
+    assert torch.equal(layer.moving_mean, torch.zeros(3))
+
+
+def test_masked_batch_normalization_is_keras() -> None:
+    x = np.random.rand(4, 5, 3).astype("float32")
+    mask = torch.rand(4, 5) > 0.4
+    layer, theirs = kt.layers.BatchNormalization(), keras.layers.BatchNormalization()
+    y, expected = (one(torch.from_numpy(x), training=True, mask=mask) for one in (layer, theirs))
+    close(y, expected)
+    close(layer.moving_mean.detach(), theirs.moving_mean.value.detach())
+    close(layer.moving_variance.detach(), theirs.moving_variance.value.detach())
+
+
+@over([case for case in CASES if case.random])
+def test_dropout_keeps_or_scales(case: Case) -> None:
+    layer, rate = case.new(), case.config["rate"]
+    x = torch.rand(400, *case.shape[1:]) + 1
+    y = layer(x, training=True)
+    kept = y != 0
+    close(y[kept], (x / (1 - rate))[kept])
+    assert kept.float().mean().item() == pytest.approx(1 - rate, abs=0.05)
+    if case.config.get("noise_shape"):
+        assert torch.equal(kept, kept[:, :1].expand_as(kept))
+    assert torch.equal(layer(x, training=False), x)
+    again = case.new()
+    assert torch.equal(again(x, training=True), y) == ("seed" in case.config)
