@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
@@ -110,6 +111,11 @@ class KerasTensor:
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        name = func.__name__
+        if name.startswith("__"):  # constant & x: Tensor.__and__
+            func = getattr(operator, name)
+        elif func.__qualname__.startswith("Tensor"):  # constant + x: Tensor.add
+            return record("call_method", name, args, kwargs)
         return record("call_function", func, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -202,7 +208,8 @@ def input_tensor(layer: Any, shape: Shape, dtype: Any) -> KerasTensor:
 
 def record(kind: str, target: Any, args: tuple[Any, ...], kwargs: Any = None) -> Any:
     """Record a call on symbolic tensors and give its symbolic result."""
-    node = Node(kind, target, tuple(args), kwargs)
+    args, kwargs = fx.node.map_aggregate((tuple(args), kwargs or {}), _constant)
+    node = Node(kind, target, args, kwargs)
     try:
         first, second = node.run(0), node.run(1)
     except Exception as error:
@@ -213,6 +220,15 @@ def record(kind: str, target: Any, args: tuple[Any, ...], kwargs: Any = None) ->
         raise type(error)(f"{what} cannot take input of shape {shapes}: {error}") from error
     node.outputs = _symbolic(first, second, node, ())
     return node.outputs
+
+
+def _constant(leaf: Any) -> Any:
+    """Numpy's arrays and scalars as torch's and Python's: float64 arrays become `floatx`, as data does."""
+    if isinstance(leaf, np.generic):
+        return leaf.item()
+    if isinstance(leaf, np.ndarray):
+        return torch.tensor(leaf, dtype=standardize_dtype(None) if leaf.dtype == np.float64 else None)
+    return leaf
 
 
 def _plain(error: Exception) -> bool:
@@ -276,6 +292,8 @@ class _MetaMode(TorchFunctionMode):
     ) -> Any:
         if self.paused:
             return func(*args, **(kwargs or {}))
+        if func is torch.Tensor.__getitem__:  # a constant index is read: a mask decides the shape
+            return func(_to_meta(args[0]), args[1])
         args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs or {}))
         return func(*args, **kwargs)
 

@@ -79,12 +79,11 @@ class IoU(Metric):
         weight = self._weight(sample_weight, y_true)
         true, pred = y_true.flatten().to(torch.int64), y_pred.flatten().to(torch.int64)
         valid = (true >= 0) & (true < classes) & (pred >= 0) & (pred < classes)
-        meant = valid if self.ignore_class is None else true != self.ignore_class
+        wrong = ~valid
         if self.ignore_class is not None:
-            self.left_out.add_((meant & ~valid).sum())
-            valid = valid & meant
-        else:
-            self.left_out.add_((~valid).sum())
+            meant = true != self.ignore_class
+            valid, wrong = valid & meant, wrong & meant
+        self.left_out.add_(wrong.sum())
         cell = torch.where(valid, true * classes + pred, 0)
         counts = torch.zeros(classes * classes, dtype=matrix.dtype, device=cell.device)
         counts.scatter_add_(0, cell, torch.where(valid, weight, 0).to(matrix.dtype))
@@ -92,14 +91,16 @@ class IoU(Metric):
 
     def _weight(self, sample_weight: Array, like: Tensor) -> Tensor:
         kind = self.total_cm.dtype
-        given = as_tensor(1 if sample_weight is None else sample_weight, like.device)
+        if sample_weight is None:
+            return torch.ones_like(like, dtype=kind).flatten()
+        given = as_tensor(sample_weight, like.device)
         if given.is_floating_point() and not kind.is_floating_point:
             warnings.warn(
                 f"{type(self).__name__}: the sample weights are float, the confusion matrix is int: "
                 "casting drops their fractions. Pass dtype='float32' to the metric.",
                 stacklevel=4,
             )
-        weight = torch.as_tensor(as_weight(given, like, kind))
+        weight: Tensor = as_weight(given, like, kind)
         return weight.expand_as(like).flatten()
 
     def result(self) -> Tensor:

@@ -85,7 +85,9 @@ def test_meta_device(name, kwargs, y_true, y_pred):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-@pytest.mark.parametrize("shapes", [((6, 1), (6, 3)), ((6, 3), (6, 1)), ((6,), (6, 3)), ((6, 3), (3,))])
+@pytest.mark.parametrize(
+    "shapes", [((6, 1), (6, 3)), ((6, 3), (6, 1)), ((6,), (6, 3)), ((6, 3), (3,))]
+)
 def test_shapes_that_broadcasting_would_hide(name, shapes):
     y_true, y_pred = (torch.full(shape, 0.5) for shape in shapes)
     expected = r"must have the same shape.*\({}.*\({}".format(*(s[0] for s in shapes))
@@ -95,7 +97,9 @@ def test_shapes_that_broadcasting_would_hide(name, shapes):
         losses.get(getattr(losses, name)().fn.__name__)(y_true, y_pred)
 
 
-@pytest.mark.parametrize("name", ["SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"])
+@pytest.mark.parametrize(
+    "name", ["SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"]
+)
 def test_sparse_shapes(name):
     with pytest.raises(ValueError, match=r"expected shape \(6,\).*received \(6, 3\)"):
         getattr(losses, name)()(torch.zeros(6, 3), torch.rand(6, 3))
@@ -295,7 +299,12 @@ def test_get():
 @pytest.mark.parametrize(
     ("loss", "targets", "shape", "message"),
     [
-        ("sparse_categorical_crossentropy", [0, 1.5], (None, 3), r"1.5 at position \(1,\) is not an"),
+        (
+            "sparse_categorical_crossentropy",
+            [0, 1.5],
+            (None, 3),
+            r"1.5 at position \(1,\) is not an",
+        ),
         ("sparse_categorical_crossentropy", [0, math.nan], (None, 3), "nan.*is not an integer"),
         ("SparseCategoricalCrossentropy", [[0], [-1]], (2, 3), r"-1 at position \(1, 0\).*0 to 2"),
         ("SparseCategoricalCrossentropy", [3], (None, 3), "3 at position.*0 to 2"),

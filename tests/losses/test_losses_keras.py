@@ -85,7 +85,10 @@ CASES = {
         ({"axis": 1}, FIRST),
         ({"ignore_class": 2}, CLASSES),
         ({"ignore_class": 2, "from_logits": True}, STEPS),
-        ({"ignore_class": -1, "from_logits": True}, (np.where(STEPS[0] == 1, -1, STEPS[0]), STEPS[1])),
+        (
+            {"ignore_class": -1, "from_logits": True},
+            (np.where(STEPS[0] == 1, -1, STEPS[0]), STEPS[1]),
+        ),
     ],
     "CategoricalGeneralizedCrossEntropy": [({}, CLASSES), ({"q": 0.2}, CLASSES)],
     "Dice": [({}, BITS), ({"axis": -1}, BITS)],
@@ -158,7 +161,9 @@ def test_names_and_signatures_are_those_of_keras():
         if inspect.isclass(value):
             ours, value = ours.__init__, value.__init__
         expected = [(p.name, p.default) for p in inspect.signature(value).parameters.values()]
-        assert [(p.name, p.default) for p in inspect.signature(ours).parameters.values()] == expected
+        assert [
+            (p.name, p.default) for p in inspect.signature(ours).parameters.values()
+        ] == expected
 
 
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None]

@@ -225,7 +225,9 @@ def test_names_and_signatures_are_those_of_keras():
         if inspect.isclass(value):
             ours, value = ours.__init__, value.__init__
         expected = [(p.name, p.default) for p in inspect.signature(value).parameters.values()]
-        assert [(p.name, p.default) for p in inspect.signature(ours).parameters.values()] == expected
+        assert [
+            (p.name, p.default) for p in inspect.signature(ours).parameters.values()
+        ] == expected
 
 
 FUNCTIONS = {
@@ -255,7 +257,9 @@ def test_meta_device(name, kwargs, data):
     metric, _ = make(name, kwargs)
     batch = [x.to("meta") for x in tensors(data(6))]
     metric.update_state(*batch)
-    metric.update_state(*batch, sample_weight=torch.ones(6, device="meta") if "IoU" not in name else None)
+    metric.update_state(
+        *batch, sample_weight=torch.ones(6, device="meta") if "IoU" not in name else None
+    )
     assert metric.result().device.type == "meta"
     assert {v.device.type for v in metric.variables} == {"meta"}
     batch = tensors(data(6))  # and back: as good as new
