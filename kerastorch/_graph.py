@@ -51,7 +51,8 @@ class Node:
         args, kwargs = map_symbolic(lambda t: t.probes[probe], (self.args, self.kwargs))
         with symbolic_run():
             if self.kind == "call_module":
-                return self.target.forward(*args, **kwargs)
+                with _buffers_kept(self.target):
+                    return self.target.forward(*args, **kwargs)
             if self.kind == "call_method":
                 return getattr(args[0], self.target)(*args[1:], **kwargs)
             return self.target(*args, **kwargs)
@@ -315,6 +316,17 @@ def symbolic_run() -> Iterator[None]:
             yield
     finally:
         _running.pop()
+
+
+@contextlib.contextmanager
+def _buffers_kept(module: nn.Module) -> Iterator[None]:
+    """A buffer that ``forward`` assigns anew, now without values, is the real one again afterwards."""
+    tables = [(m._buffers, dict(m._buffers)) for m in module.modules()]
+    yield
+    for table, before in tables:
+        for key, tensor in before.items():
+            if getattr(table.get(key), "is_meta", False):
+                table[key] = tensor
 
 
 @contextlib.contextmanager

@@ -108,6 +108,9 @@ class _Conv(Layer):
                 f"{self._title()}: the channels of the input must be known and a multiple of "
                 f"groups={self.groups}, received shape {input_shape} ({self.data_format})."
             )
+        # oneDNN writes past its workspace in the backward pass of strided windows of one over fewer
+        # channels than a vector holds (uxlfoundation/oneDNN#6035): those take every n-th entry first.
+        self._subsample = max(self.kernel_size) == 1 < max(self.strides) and channels < 16
         axes = tuple(range(self.rank))
         self.kernel = self.add_weight(
             (*self.kernel_size, channels // self.groups, self.filters),
@@ -140,9 +143,12 @@ class _Conv(Layer):
                 padding = tuple(before for before, _ in pads)
             else:
                 x = pad_axes(x, pads)
+        strides = self.strides
+        if self._subsample:
+            x, strides = x[(..., *(slice(None, None, s) for s in strides))], (1,) * self.rank
         weight = self.kernel.movedim((-1, -2), (0, 1))
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
-        x = convolve(x, weight, self.bias, self.strides, padding, self.dilation_rate, self.groups)
+        x = convolve(x, weight, self.bias, strides, padding, self.dilation_rate, self.groups)
         return self.activation(x.movedim(1, -1) if self._channels_last else x)
 
     def _expectation(self) -> str:

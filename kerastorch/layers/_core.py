@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -194,9 +193,6 @@ class Embedding(Layer):
         """True where the index is not the padding index 0."""
         return inputs != 0 if self.mask_zero else None
 
-    def _makes_mask(self) -> bool:
-        return self.mask_zero
-
     def _expectation(self) -> str:
         return f"indices must be integers in [0, {self.input_dim})."
 
@@ -242,9 +238,5 @@ class Lambda(Layer):
         """What `mask` gives, called or as it is."""
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
-    def _makes_mask(self) -> bool:
-        return self.mask is not None
-
 
 registry.add(Dense, Activation, Identity, Embedding, Lambda)
-_ = functools

@@ -96,6 +96,7 @@ class Layer(Module):
 
     _live_config = ("name", "trainable", "dtype")
     _takes_in_call = _Call((), None, False)
+    _makes_mask = False  # whether the class writes compute_mask
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class Layer(Module):
         self._auto_named = name is None
         self.training = False
         self.built = False
-        self.supports_masking = False
+        self.supports_masking = self._makes_mask
         self.autocast = autocast
         self._trainable = bool(trainable)
         self._losses: list[torch.Tensor] = []
@@ -304,7 +305,7 @@ class Layer(Module):
     @property
     def trainable(self) -> bool:
         """Whether any weight takes gradients. Setting it freezes or frees all weights inside."""
-        flags = [p.requires_grad for p in nn.Module.parameters(self)]
+        flags = [p.requires_grad for _, p in nn.Module.named_parameters(self)]
         return any(flags) if flags else self._trainable
 
     @trainable.setter
@@ -312,7 +313,7 @@ class Layer(Module):
         for module in self.modules():
             if isinstance(module, Layer):
                 module._trainable = bool(value)
-        for parameter in nn.Module.parameters(self):
+        for _, parameter in nn.Module.named_parameters(self):
             parameter.requires_grad_(bool(value))
 
     def requires_grad_(self, requires_grad: bool = True) -> Layer:
@@ -370,6 +371,7 @@ class Layer(Module):
             cls._takes_in_call = _call_of(cls.__dict__["call"])
             if "forward" not in cls.__dict__:
                 cls.forward = _signed(cls.forward, cls.__dict__["call"])  # type: ignore[method-assign]
+        cls._makes_mask = cls._makes_mask or "compute_mask" in cls.__dict__
         if "build" in cls.__dict__:
             cls.build = _marking_built(cls.__dict__["build"])  # type: ignore[method-assign]
 
@@ -430,9 +432,11 @@ class Layer(Module):
             kwargs["training"] = self.training
         masks = None
         if self.supports_masking or takes_mask:
-            masks = _masks_of(x)
-            if takes_mask and masks is not None and kwargs.get("mask") is None:
-                kwargs["mask"] = masks
+            masks = kwargs.get("mask") if takes_mask else None
+            if masks is None:
+                masks = _masks_of(x)
+                if takes_mask and masks is not None:
+                    kwargs["mask"] = masks
         try:
             if self._mixed:
                 with torch.autocast(x.device.type, self._compute):  # type: ignore[union-attr]
@@ -449,7 +453,7 @@ class Layer(Module):
         if self.activity_regularizer is not None:
             for leaf in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
                 self.add_loss(self.activity_regularizer(leaf) / leaf.shape[0])
-        if masks is not None or self._makes_mask():
+        if self.supports_masking and (masks is not None or self._makes_mask):
             _set_masks(outputs, self.compute_mask(x, masks))
         return outputs
 
@@ -489,25 +493,25 @@ class Layer(Module):
             self._build_for(args, kwargs)
             self._settle()
         call = self._takes_in_call
-        masks = map_symbolic(lambda t: t._keras_mask, args[0]) if args else None
+        masks = kwargs.get("mask") if call.mask else None
+        if masks is None and args:
+            masks = map_symbolic(lambda t: t._keras_mask, args[0])
         masked = _any(masks)
-        if masked and call.mask and kwargs.get("mask") is None:
+        if masked and call.mask:
             kwargs["mask"] = masks
         outputs = record("call_module", self, args, kwargs)
         for leaf in symbolic_leaves(outputs)[:1]:
             self._nodes.append(leaf.node)
-        if (masked and self.supports_masking) or self._makes_mask():
+        if self.supports_masking and (masked or self._makes_mask):
             _set_masks(outputs, self.compute_mask(args[0], masks if masked else None))
         return outputs
 
     # -- masks -----------------------------------------------------------------------------------
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """The mask of the output: by default that of the input."""
+        """The mask of the output: by default that of the input. A layer that writes it is asked also
+        where its input has none, as a layer that finds padding is."""
         return previous_mask
-
-    def _makes_mask(self) -> bool:
-        return False
 
     # -- shapes, names, messages -------------------------------------------------------------------
 

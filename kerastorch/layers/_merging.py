@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -28,14 +29,10 @@ class _Merge(Layer):
             )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """True where every input that has a mask is."""
-        masks = [mask for mask in previous_mask or () if mask is not None]
-        if not masks:
+        """True where any input is; none if an input has none."""
+        if previous_mask is None or any(mask is None for mask in previous_mask):
             return None
-        result = masks[0]
-        for mask in masks[1:]:
-            result = torch.logical_and(result, mask)
-        return result
+        return functools.reduce(torch.logical_or, previous_mask)
 
     def _makes_weights(self) -> bool:
         return False

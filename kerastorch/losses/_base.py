@@ -36,6 +36,9 @@ def as_tensor(x: Array, device: torch.device | None = None) -> Tensor:
     """A tensor as it is; anything else as a tensor on `device`, float64 becoming `floatx`."""
     if isinstance(x, torch.Tensor):
         return x
+    if isinstance(x, (int, float)):  # filled in place: nothing to transfer, nothing to trace
+        dtype = standardize_dtype(None if isinstance(x, float) else type(x))
+        return torch.full((), x, dtype=dtype, device=device)
     array = np.asarray(x, order="C")
     tensor = torch.as_tensor(array if array.flags.writeable else array.copy(), device=device)
     return tensor.to(standardize_dtype(None)) if tensor.dtype == torch.float64 else tensor
@@ -208,6 +211,13 @@ class Loss(Recorded):
     def dtype(self) -> str:
         """Name of the dtype that arrays are computed in."""
         return str(self._dtype or floatx()).removeprefix("torch.")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that rebuild this loss; a `dtype` that was not given is left out."""
+        config = super().get_config()
+        if config.get("dtype", "given") is None:
+            del config["dtype"]
+        return config
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The unreduced losses, for subclasses to write."""

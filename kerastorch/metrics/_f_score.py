@@ -43,13 +43,13 @@ class FBetaScore(Metric):
         super().__init__(dtype, name)
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(
-                "Invalid `average` argument value. Expected one of: None, 'micro', 'macro', "
-                f"'weighted'. Received: average={average!r}"
+                "Invalid `average` argument value. Expected one of: "
+                f"{{None, 'micro', 'macro', 'weighted'}}. Received: average={average}"
             )
         if not isinstance(beta, float):
             raise ValueError(
                 "Invalid `beta` argument value. It should be a Python float. "
-                f"Received: beta={beta!r} of type {type(beta).__name__}"
+                f"Received: beta={beta} of type '{type(beta)}'"
             )
         if beta <= 0.0:
             raise ValueError(
@@ -58,7 +58,7 @@ class FBetaScore(Metric):
         if threshold is not None and not isinstance(threshold, float):
             raise ValueError(
                 "Invalid `threshold` argument value. It should be a Python float. "
-                f"Received: threshold={threshold!r} of type {type(threshold).__name__}"
+                f"Received: threshold={threshold} of type '{type(threshold)}'"
             )
         if threshold is not None and not 0.0 < threshold <= 1.0:
             raise ValueError(

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from kerastorch._graph import record
 from kerastorch.layers._layer import Layer, _symbolic_of, registry
-from kerastorch.training._trainer import Trainer
+from kerastorch.training._loop import Trainer
 
 
 class Model(Trainer):

@@ -75,7 +75,7 @@ def _rows(model: Any, expand: bool, depth: int = 0) -> Any:
         built = getattr(layer, "built", True)
         count = _count(layer) if built else None
         parents = [model._label(t) for t in node.parents] if node is not None else []
-        trainable = any(p.requires_grad for p in nn.Module.parameters(layer))
+        trainable = any(p.requires_grad for _, p in nn.Module.named_parameters(layer))
         yield indent + name, type(layer).__name__, shape, count, parents, trainable
         if expand and hasattr(layer, "layers"):
             yield from _rows(layer, expand, depth + 1)

@@ -48,8 +48,9 @@ class Bundle:
         """The gradients of these parameters, dense and in their dtype."""
         dtype = self.dtype
         picked = [grads[place] for place in self.places]
-        picked = [g.to_dense() if g.is_sparse else g for g in picked]
-        return [g if g.dtype == dtype else g.to(dtype) for g in picked]
+        if any(g.is_sparse or g.dtype != dtype for g in picked):
+            return [(g.to_dense() if g.is_sparse else g).to(dtype) for g in picked]
+        return picked
 
     def fusible(self, grads: Tensors) -> bool:
         """Whether torch's fused kernels take these parameters: eagerly, and in one memory layout."""

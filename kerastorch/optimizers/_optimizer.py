@@ -32,6 +32,7 @@ from kerastorch.optimizers._options import (
     in_range,
     is_number,
 )
+from kerastorch.optimizers._state import OptimizerState
 
 Positions = tuple[int, ...] | None  # which parameters, None for all in order
 
@@ -257,17 +258,19 @@ class Optimizer(OptimizerState):
         if not self.built and variables:
             self.build(variables)
         positions = None if trainable_variables is None else self._positions(variables)
+        if not self._take(grads, positions) and len(grads):
+            raise ValueError(f"{type(self).__name__}.apply: there is no gradient for any variable.")
+
+    def _take(self, grads: Sequence[torch.Tensor | None], positions: Positions) -> bool:
+        """One micro step with the gradients that are there; False if none is."""
         present = [g for g in grads if g is not None]
-        if len(present) < len(grads):
-            if not present:
-                raise ValueError(
-                    f"{type(self).__name__}.apply: there is no gradient for any variable."
-                )
-            order = positions or range(len(grads))
-            positions = tuple(i for i, g in zip(order, grads, strict=True) if g is not None)
         if present:
+            if len(present) < len(grads):
+                order = positions or range(len(grads))
+                positions = tuple(i for i, g in zip(order, grads, strict=True) if g is not None)
             self.micro_step(present, positions)
             self.count_micro_step(positions)
+        return bool(present)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Variable:
         """`apply` for an iterable of pairs; gives `iterations`."""
@@ -281,9 +284,7 @@ class Optimizer(OptimizerState):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        grads = [p.grad for p in self._params]
-        if any(g is not None for g in grads):
-            self.apply(grads)
+        self._take([p.grad for p in self._params], None)
         return loss
 
     def micro_step(self, grads: Sequence[torch.Tensor], positions: Positions = None) -> None:

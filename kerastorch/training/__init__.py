@@ -1,4 +1,4 @@
 """Compiling, training, evaluating and predicting."""
 
 from kerastorch.training._logs import Logs as Logs
-from kerastorch.training._trainer import Trainer as Trainer
+from kerastorch.training._loop import Trainer as Trainer

@@ -76,6 +76,16 @@ def match(argument: str, values: Any, names: list[str], used: list[bool]) -> lis
     raise ValueError(f"`{argument}` has {len(flat)} entries for the {len(names)} outputs {names}.")
 
 
+def only(value: Any) -> Any:
+    """The one tensor of a nest."""
+    if value is None or isinstance(value, torch.Tensor):
+        return value
+    flat = leaves(value)
+    if len(flat) != 1:
+        raise ValueError(f"The model has one output, `y` has {len(flat)} entries.")
+    return flat[0]
+
+
 def column(y: Any) -> Any:
     """Targets of shape (batch,) as (batch, 1)."""
     return y.unsqueeze(-1) if isinstance(y, torch.Tensor) and y.dim() == 1 else y
@@ -183,7 +193,7 @@ class CompiledLoss:
         """The total; the losses of several outputs go to their trackers."""
         if len(self.names) == 1:
             _, _, loss, weight = self.terms[0]
-            (target,), (prediction,) = match("y", y, self.names, [True]), leaves(y_pred)
+            target, prediction = only(y), only(y_pred)
             value = self._value(loss, target, prediction, sample_weight, self.names[0])
             return value if weight == 1.0 else value * weight
         targets = match("y", y, self.names, self.used)
@@ -369,8 +379,7 @@ class CompiledMetrics:
         """Pass a batch to every metric."""
         entries = self.entries
         if len(self.names) == 1:
-            (target,), (prediction,) = match("y", y, self.names, [True]), leaves(y_pred)
-            target, prediction = column(target), prediction.detach()
+            target, prediction = column(only(y)), only(y_pred).detach()
             for _, metric, weighted in entries:
                 if weighted and sample_weight is not None:
                     metric.update_state(target, prediction, sample_weight=sample_weight)

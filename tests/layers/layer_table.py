@@ -22,6 +22,7 @@ import torch
 
 import kerastorch as kt
 
+torch.set_num_threads(1)  # the tensors are tiny: threads would only wait for each other
 FIRST = {"data_format": "channels_first"}
 
 
@@ -156,11 +157,13 @@ def _table() -> Iterator[Case]:
         *({"strides": 2}, {"strides": (1, 3)}, {"dilation_rate": 2}, {"dilation_rate": (2, 1)}),
         *({"groups": 2}, {"groups": 2, "strides": 2}),
     ]
-    windows, sizes = (1, 2, 3, (2, 5)), ((9, 9), (8, 8), (9, 10))
+    windows, sizes = (1, 2, 3, (2, 5)), ((9, 10), (8, 9))
     for padding, more, window, size in product(("valid", "same"), conv2d, windows, sizes):
         config = {"filters": 4, "kernel_size": window, "padding": padding, **more}
-        yield Case("Conv2D", (2, *size, 2), config, (1, 2), sweep=True)
-        if window == 2 and size == (8, 8):
+        # Keras's gradients are wrong for window 1, strides and few channels: oneDNN issue 6035
+        channels = 16 if window == 1 else 2
+        yield Case("Conv2D", (2, *size, channels), config, (1, 2), sweep=True)
+        if window == 2 and size == (8, 9):
             yield Case("Conv2D", (2, 2, *size), {**config, **FIRST}, (2, 3), sweep=True)
     yield Case("Conv2D", (2, 6, 6, 1), {"filters": 4, "kernel_size": 3}, (1, 2))
     config = {"filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}

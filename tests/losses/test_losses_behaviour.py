@@ -247,7 +247,7 @@ def test_torch_default_of_minus_100_is_no_free_pass():
 
 
 def test_wrong_reduction():
-    with pytest.raises(ValueError, match="Invalid value for argument `reduction`.*'abc'"):
+    with pytest.raises(ValueError, match=r"Invalid value for argument `reduction`.*'abc'"):
         losses.MeanSquaredError(reduction="abc")
 
 

@@ -1,4 +1,4 @@
-"""`Trainer`: compile, fit, evaluate, predict, and the steps that a user may override."""
+"""`Trainer`: fit, evaluate, predict, and their single-batch forms."""
 
 from __future__ import annotations
 
@@ -6,281 +6,28 @@ import contextlib
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from kerastorch import data as data_module
 from kerastorch import optimizers as optimizers_module
 from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
 from kerastorch.data import Batches, unpack_x_y_sample_weight
-from kerastorch.layers._layer import Layer, collecting
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
-from kerastorch.metrics import Mean, Metric
 from kerastorch.training._logs import Logs, to_floats
-from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves, match
+from kerastorch.training._outputs import match
+from kerastorch.training._step import Stepper, device_of
 
 
-class Trainer(Layer):
-    """The training half of `Model`."""
+class Trainer(Stepper):
+    """The loops of a model."""
 
-    optimizer: Any = None
     stop_training: bool = False
     history: History | None = None
-    _compiled: _Compiled | None = None
-
-    # -- compile -----------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Choose optimizer, loss and metrics.
-
-        Args:
-            optimizer: name or object of `kerastorch.optimizers`, or a `torch.optim` instance or
-                class (or ``functools.partial``), which is made on the model's parameters.
-            loss: name, `Loss`, torch loss, or function ``(y_true, y_pred)``; a list or dict of them
-                by output; None if the layers' ``add_loss`` is all there is.
-            loss_weights: factors by output (list or dict); missing ones are 1.
-            metrics: list of names, objects or functions for every output, a list of lists, or a dict
-                by output. They never see sample weights.
-            weighted_metrics: likewise; they do.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: steps run eagerly;
-                ``jit_compile=True`` is not available yet.
-
-        >>> import kerastorch as keras
-        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
-        """
-        if jit_compile is True:
-            raise NotImplementedError(
-                "compile(jit_compile=True): whole-step compilation is not available yet. "
-                "torch.compile(model) compiles the forward pass."
-            )
-        if steps_per_execution != 1:
-            raise NotImplementedError("compile(steps_per_execution=...): only 1 is available yet.")
-        chosen = optimizers_module.get(optimizer)
-        if chosen is None:
-            raise ValueError("compile: `optimizer` must not be None.")
-        compiled = _Compiled(
-            CompiledLoss(loss, loss_weights) if loss is not None else None,
-            CompiledMetrics(metrics, weighted_metrics),
-            Mean(name="loss"),
-        )
-        self.optimizer = chosen
-        self._compiled = compiled
-        self._compile_arguments = {
-            "optimizer": optimizer,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-        }
-
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` has been called."""
-        return self._compiled is not None
-
-    @property
-    def loss(self) -> Any:
-        """What was passed to `compile` as loss."""
-        return self._compile_arguments["loss"] if self.compiled else None
-
-    def _require_compiled(self, method: str) -> _Compiled:
-        if self._compiled is None:
-            raise ValueError(
-                f"{self._title()}: call compile(optimizer=..., loss=...) before {method}()."
-            )
-        return self._compiled
-
-    # -- metrics -----------------------------------------------------------------------------------
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss, then the losses by output, the compiled metrics, and metrics held by layers."""
-        return [metric for _, metric in self._named_metrics()]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names in the order of what `evaluate` gives."""
-        return [name for name, _ in self._named_metrics()]
-
-    def _named_metrics(self) -> list[tuple[str, Any]]:
-        named: list[tuple[str, Any]] = []
-        compiled = self._compiled
-        if compiled is not None:
-            named.append(("loss", compiled.tracker))
-            if compiled.loss is not None and compiled.loss.built:
-                named += [(m.name, m) for m in compiled.loss.trackers]
-            if compiled.metrics.built:
-                named += zip(compiled.metrics.labels, compiled.metrics.metrics, strict=True)
-        held = [m for m in self.modules() if isinstance(m, Metric)]
-        inner = {id(part) for m in held for part in m.modules() if part is not m}
-        named += [(m.name, m) for m in held if id(m) not in inner]
-        return named
-
-    def reset_metrics(self) -> None:
-        """Start every metric anew."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> Mapping[str, Any]:
-        """Running values by name; computed and fetched when first read."""
-        return Logs(self._results)
-
-    def _results(self) -> dict[str, Any]:
-        compiled = self._compiled
-        epoch = compiled.epoch if compiled is not None else None
-        named = (epoch and epoch.named) or self._named_metrics()
-        if epoch is not None:
-            epoch.named = named
-        results: dict[str, Any] = {}
-        with torch.no_grad():
-            for name, metric in named:
-                value = metric.result()
-                if isinstance(value, Mapping):
-                    results.update(value)
-                else:
-                    results[name] = value
-        return results
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> Mapping[str, Any]:
-        """Update the compiled metrics with a batch and give all running values. May be overridden."""
-        compiled = self._compiled
-        if compiled is not None:
-            if not compiled.metrics.built:
-                self._build_metrics(y, y_pred)
-            if compiled.metrics.metrics and y is not None:
-                with torch.no_grad():
-                    compiled.metrics.update(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The loss of a batch: compiled losses plus ``self.losses``. May be overridden."""
-        compiled = self._require_compiled("compute_loss")
-        total = None
-        if compiled.loss is not None and y_pred is not None:
-            if not compiled.loss.built:
-                compiled.loss.build(y_pred, self._declared_names())
-                self._place_metrics()
-            total = compiled.loss(y, y_pred, sample_weight)
-        if not compiled.metrics.built and y is not None:
-            self._build_metrics(y, y_pred)
-        for extra in self._extra_losses():
-            total = extra if total is None else total + extra
-        if total is None:
-            raise ValueError(
-                f"{self._title()} has nothing to minimise: give compile() a `loss`, "
-                "or call add_loss() in a layer."
-            )
-        return total
-
-    def _extra_losses(self) -> list[Any]:
-        epoch = self._compiled.epoch if self._compiled is not None else None
-        if epoch is None:
-            return self.losses
-        added = [loss for layer in epoch.layers for loss in layer._losses]
-        return added + [variable.regularizer(variable) for variable in epoch.penalized]
-
-    def _forget_losses(self) -> None:
-        epoch = self._compiled.epoch if self._compiled is not None else None
-        for layer in self._layers() if epoch is None else epoch.layers:
-            if layer._losses:
-                layer._losses.clear()
-
-    def _layers(self) -> list[Layer]:
-        return [module for module in self.modules() if isinstance(module, Layer)]
-
-    def _build_metrics(self, y: Any, y_pred: Any) -> None:
-        compiled = self._require_compiled("compute_metrics")
-        used = compiled.loss.used if compiled.loss is not None and compiled.loss.built else None
-        compiled.metrics.build(y, y_pred, self._declared_names(), used)
-        self._place_metrics()
-
-    def _declared_names(self) -> Sequence[str] | None:
-        return getattr(self, "output_names", None)
-
-    def _place_metrics(self) -> None:
-        """Metrics live where the model lives."""
-        compiled = self._compiled
-        device = _device_of(self)
-        if compiled is not None and device is not None:
-            for _, metric in self._named_metrics():
-                metric.to(device)
-
-    # -- steps -------------------------------------------------------------------------------------
-
-    def train_step(self, data: Any) -> Mapping[str, Any]:
-        """One update from one batch. May be overridden; gives the logs."""
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        compiled = self._require_compiled("train_step")
-        self._forget_losses()
-        y_pred = self(x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        compiled.tracker.update_state(loss.detach(), sample_weight=_rows(x))
-        parameters = compiled.epoch.trained if compiled.epoch is not None else self._trained()
-        if parameters:
-            if not loss.requires_grad:
-                raise ValueError(
-                    f"{self._title()}: the loss does not depend on any trainable weight, so there is no "
-                    "gradient. Does the loss use y_pred, and does the model keep its graph (no detach, "
-                    "no numpy) from weights to output?"
-                )
-            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-            self._update(gradients, parameters)
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def test_step(self, data: Any) -> Mapping[str, Any]:
-        """Loss and metrics of one batch. May be overridden; gives the logs."""
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        compiled = self._require_compiled("test_step")
-        self._forget_losses()
-        y_pred = self(x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
-        compiled.tracker.update_state(loss.detach(), sample_weight=_rows(x))
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def predict_step(self, data: Any) -> Any:
-        """The outputs for one batch. May be overridden."""
-        x, _, _ = unpack_x_y_sample_weight(data)
-        return self(x)
-
-    def _update(self, gradients: Any, parameters: list[nn.Parameter]) -> None:
-        if isinstance(self.optimizer, optimizers_module.Optimizer):
-            self.optimizer.apply(gradients, parameters)
-            return
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        self.optimizer.step()
-        for parameter in parameters:
-            parameter.grad = None
-
-    def _trained(self) -> list[nn.Parameter]:
-        return [] if self._waiting() else [p for p in self.parameters() if p.requires_grad]
 
     # -- before the loop -----------------------------------------------------------------------------
 
@@ -325,31 +72,8 @@ class Trainer(Layer):
         elif not isinstance(optimizer, torch.optim.Optimizer):
             self.optimizer = optimizer(parameters)
 
-    @contextlib.contextmanager
-    def _epoch(self) -> Iterator[None]:
-        """Compute once an epoch what would be computed every step."""
-        compiled = self._compiled
-        collecting.append(True)
-        try:
-            if compiled is None:
-                yield
-                return
-            outer, compiled.epoch = compiled.epoch, self._make_epoch()
-            try:
-                yield
-            finally:
-                self._forget_losses()
-                compiled.epoch = outer
-        finally:
-            collecting.pop()
-
-    def _make_epoch(self) -> _Epoch:
-        trained = self._trained()
-        penalized = [p for p in trained if getattr(p, "regularizer", None) is not None]
-        return _Epoch(trained, penalized, self._layers())
-
     def _placed(self, batch: Any) -> Any:
-        device = _device_of(self)
+        device = device_of(self)
         if device is None:
             return batch
         return tree.map_structure(
@@ -368,7 +92,7 @@ class Trainer(Layer):
                 if self._compiled is not None and self._compiled.epoch is not None:
                     self._compiled.epoch = self._make_epoch()
                 batches = itertools.chain([batch], rest)  # type: ignore[assignment]
-        device = _device_of(self)
+        device = device_of(self)
         if device is None or device.type == "cpu":
             return batches
         return map(self._placed, batches)
@@ -711,26 +435,6 @@ class Trainer(Layer):
         return next(iter(self._batches(batches)))
 
 
-class _Compiled:
-    """What `compile` made. It is no module, so that metrics stay out of the model's module tree."""
-
-    def __init__(self, loss: CompiledLoss | None, metrics: CompiledMetrics, tracker: Mean) -> None:
-        self.loss = loss
-        self.metrics = metrics
-        self.tracker = tracker
-        self.epoch: _Epoch | None = None  # None outside of the loop
-
-
-@dataclass
-class _Epoch:
-    """What stays the same during an epoch."""
-
-    trained: list[nn.Parameter]
-    penalized: list[Any]
-    layers: list[Layer]
-    named: list[tuple[str, Any]] | None = None
-
-
 def _callbacks(
     model: Any, callbacks: Any, *, history: bool, verbose: int | str, **params: Any
 ) -> CallbackList:
@@ -744,23 +448,11 @@ def _callbacks(
     )
 
 
-def _rows(x: Any) -> int:
-    return leaves(x)[0].shape[0]
-
-
 def _flush(optimizer: Any) -> None:
     """Apply gradients that are still accumulating, so that the tail of an epoch counts."""
     flush = getattr(optimizer, "flush", None)
     if flush is not None:
         flush()
-
-
-def _device_of(model: Any) -> torch.device | None:
-    for module in model.modules():
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None:
-                return tensor.device
-    return None
 
 
 def _array(parts: Sequence[torch.Tensor]) -> np.ndarray[Any, Any]:
