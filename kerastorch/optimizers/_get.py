@@ -30,8 +30,8 @@ registry.add(*_CLASSES, **{cls.__name__.lower(): cls for cls in _CLASSES})
 def get(identifier: Any) -> Any:
     """An optimizer from a name (in any case), a config, a class or an optimizer.
 
-    A `torch.optim` optimizer is given back as it is, and so are a `torch.optim` class and a
-    `functools.partial` of one, which still need parameters.
+    A `torch.optim` optimizer is given back as it is, and so are a `torch.optim` class, a
+    `functools.partial` of one, and any function of the parameters that makes one.
 
     >>> import kerastorch as keras, torch
     >>> keras.optimizers.get("rmsprop").rho
@@ -44,6 +44,8 @@ def get(identifier: Any) -> Any:
         return identifier
     if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer):
         return identifier() if issubclass(kind, Optimizer) else identifier
+    if inspect.isroutine(identifier):
+        return identifier
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, str) and identifier not in registry.names:

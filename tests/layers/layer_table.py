@@ -177,6 +177,9 @@ def _table() -> Iterator[Case]:
     yield Case("Dense", (2, 5, 3), {"units": 4, "use_bias": False}, (1,))
     yield Case("Dense", (2, 2, 5, 3), {"units": 1, "kernel_initializer": "he_normal"}, (1, 2))
 
+    penalties = {"kernel_regularizer": "l2", "bias_regularizer": "l1", "activity_regularizer": "l2"}
+    yield Case("Dense", (2, 3), {"units": 4, **penalties, "kernel_constraint": "max_norm"})
+
     yield Case("Dropout", (4, 6), {"rate": 0.0})
     yield Case("Dropout", (4, 6), {"rate": 0.5}, (1,), random=True)
     yield Case("Dropout", (4, 6, 3), {"rate": 0.25, "seed": 3}, (1,), random=True)
@@ -186,6 +189,9 @@ def _table() -> Iterator[Case]:
     config = {"input_dim": 7, "output_dim": 3, "mask_zero": True}
     yield Case("Embedding", (2, 5), config, (1,), indices=7)
     yield Case("Embedding", (2, 5, 2), {"input_dim": 7, "output_dim": 1}, (1, 2), indices=7)
+
+    config = {"input_dim": 7, "output_dim": 3, "embeddings_regularizer": "l2"}
+    yield Case("Embedding", (3,), config, indices=7)
 
     yield Case("Flatten", (4,))
     yield Case("Flatten", (4, 3))

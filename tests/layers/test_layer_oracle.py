@@ -47,6 +47,15 @@ def test_outputs_and_gradients_are_keras(case: Case, training: bool) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+@over([case for case in CASES if any("regularizer" in key for key in case.config)])
+def test_penalties_are_keras(case: Case) -> None:
+    layer, theirs = case.ours(), case.oracle()
+    for one in (layer, theirs):
+        one(case.packed(case.arrays()))
+    assert len(layer.losses) == len(theirs.losses) > 0
+    close(sum(layer.losses), sum(theirs.losses))
+
+
 @over([case for case in CASES if case.layer == "BatchNormalization"])
 def test_moving_statistics_follow_keras_over_steps(case: Case) -> None:
     layer, theirs = case.ours(), case.oracle()

@@ -1,0 +1,75 @@
+"""A layer is one graph of torch.compile: without breaks, with the eager result and gradients."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from layer_table import FEW, Case, leaves, over
+from torch import nn
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler() -> Iterator[None]:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def gradients(layer: Any, run: Any, case: Case) -> list[torch.Tensor]:
+    inputs = case.tensors()
+    loss = sum(y.square().sum() for y in leaves(run(case.packed(inputs))))
+    taken = [x for x in inputs if x.requires_grad] + layer.trainable_weights
+    return list(torch.autograd.grad(loss, taken)) if taken else []
+
+
+def check(case: Case, training: bool, **options: Any) -> None:
+    eager, compiled = case.ours().train(training), case.ours().train(training)
+    run = torch.compile(compiled, fullgraph=True, **options)
+    torch.manual_seed(0)
+    expected = eager(case.packed(case.tensors()))
+    torch.manual_seed(0)
+    found = run(case.packed(case.tensors()))
+    if not (case.random and training and options["backend"] == "inductor"):
+        torch.testing.assert_close(found, expected)
+        taken = zip(gradients(compiled, run, case), gradients(eager, eager, case), strict=True)
+        for a, b in taken if not (case.random and training) else ():
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    for a, b in zip(compiled.weights, eager.weights, strict=True):
+        torch.testing.assert_close(a.detach(), b.detach())
+
+
+@over(FEW)
+def test_one_graph_equals_eager(case: Case) -> None:
+    check(case, training=case.layer in ("BatchNormalization", "Dropout"), backend="eager")
+
+
+@over([c for c in FEW if c.layer in ("BatchNormalization", "Dropout")])
+def test_one_graph_equals_eager_in_evaluation(case: Case) -> None:
+    check(case, training=False, backend="eager")
+
+
+REPRESENTATIVE = {
+    "Dense": lambda c: c.config.get("activation") == "relu",
+    "Conv2D": lambda c: c.config.get("activation") == "relu",
+    "BatchNormalization": lambda c: len(c.shape) == 2,
+    "MaxPooling2D": lambda c: c.config["padding"] == "same",
+}
+
+
+@pytest.mark.parametrize("layer", REPRESENTATIVE)
+def test_inductor_equals_eager(layer: str) -> None:
+    case = next(c for c in FEW if c.layer == layer and REPRESENTATIVE[layer](c))
+    check(case, training=True, backend="inductor")
+
+
+def test_building_inside_the_graph_is_not_needed() -> None:
+    """A layer that is built beforehand compiles once for batches of any size."""
+    case = next(c for c in FEW if c.layer == "Dense")
+    counter = torch._dynamo.testing.CompileCounter()
+    stack = nn.Sequential(case.ours(), nn.ReLU())
+    run = torch.compile(stack, fullgraph=True, dynamic=True, backend=counter)
+    for rows in (2, 3, 7):
+        x = torch.rand(rows, 3)
+        torch.testing.assert_close(run(x), stack(x))
+    assert counter.frame_count == 1
