@@ -9,6 +9,7 @@ axis that differs between the runs is unknown in the result.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import operator
 import re
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
@@ -49,10 +51,7 @@ class Node:
     def run(self, probe: int) -> Any:
         """The result for one of the two sizes, as meta tensors."""
         args, kwargs = map_symbolic(lambda t: t.probes[probe], (self.args, self.kwargs))
-        with symbolic_run():
-            if self.kind == "call_module":
-                with _buffers_kept(self.target):
-                    return self.target.forward(*args, **kwargs)
+        with symbolic_run(self.target):
             if self.kind == "call_method":
                 return getattr(args[0], self.target)(*args[1:], **kwargs)
             return self.target(*args, **kwargs)
@@ -123,10 +122,7 @@ class KerasTensor:
         if name.startswith("__") or not hasattr(torch.Tensor, name):
             raise AttributeError(f"A symbolic tensor has no attribute {name!r}.")
         if name.endswith("_"):
-            raise TypeError(
-                f"x.{name}(...) changes a tensor in place; a symbolic tensor has no value to change. "
-                f"Write x = x.{name.rstrip('_')}(...)."
-            )
+            return functools.partial(_refuse_in_place, name)
         if not callable(getattr(torch.Tensor, name)):
             return record("call_function", getattr, (self, name))
         return lambda *args, **kwargs: record("call_method", name, (self, *args), kwargs)
@@ -141,7 +137,10 @@ class KerasTensor:
 
     def __len__(self) -> int:
         if not self.shape or self.shape[0] is None:
-            raise TypeError(f"len() of a symbolic tensor of shape {self.shape} is unknown.")
+            raise TypeError(
+                f"A symbolic tensor of shape {self.shape} has no length and cannot be iterated over. "
+                "x.size(0) stands for its size; torch functions take whole axes."
+            )
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
@@ -153,12 +152,30 @@ class KerasTensor:
             "Use torch.where, or put Python control flow into a Layer's call()."
         )
 
+    def __index__(self) -> int:
+        raise TypeError(
+            "A symbolic tensor is no Python number: it stands for data that comes later. "
+            "torch functions take it as it is, sizes in a tuple: torch.zeros((x.size(0), 3))."
+        )
+
+    __int__ = __float__ = __index__
+
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
             "A symbolic tensor has no values: numpy functions cannot take it. Use torch's."
         )
 
+    __array_function__ = __array__
+
     __hash__ = object.__hash__
+
+
+def _refuse_in_place(name: str, *args: Any, **kwargs: Any) -> Any:
+    other = name.rstrip("_")
+    hint = f" Write x = x.{other}(...)." if callable(getattr(torch.Tensor, other, None)) else ""
+    raise TypeError(
+        f"x.{name}(...) changes a tensor in place; a symbolic tensor has no value to change.{hint}"
+    )
 
 
 def _operator(function: Callable[..., Any], swapped: bool = False) -> Callable[..., Any]:
@@ -214,11 +231,9 @@ def record(kind: str, target: Any, args: tuple[Any, ...], kwargs: Any = None) ->
     try:
         first, second = node.run(0), node.run(1)
     except Exception as error:
-        shapes = ", ".join(str(t.shape) for t in node.parents)
-        if not _plain(error) or getattr(error, "_explained", False):
+        if type(error) not in _PLAIN:
             raise
-        what = getattr(target, "__name__", str(target))
-        raise type(error)(f"{what} cannot take input of shape {shapes}: {error}") from error
+        raise type(error)(_explanation(error, node)) from error
     node.outputs = _symbolic(first, second, node, ())
     return node.outputs
 
@@ -232,9 +247,29 @@ def _constant(leaf: Any) -> Any:
     return leaf
 
 
-def _plain(error: Exception) -> bool:
-    """Whether an exception of this class can be made from a message alone."""
-    return type(error) in (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError)
+#: Exceptions that can be made from a message alone.
+_PLAIN = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError)
+
+
+def _explanation(error: Exception, node: Node) -> str:
+    """What was called on which shapes, and torch's or the layer's own words without stand-ins."""
+    text = str(error)
+    for tensor in node.parents:
+        for size in (getattr(probe, "shape", ()) for probe in tensor.probes):
+            text = text.replace(str(tuple(size)), str(tensor.shape))
+            text = text.replace(str(list(size)), str(list(tensor.shape)))
+    if getattr(error, "_explained", False):
+        return text
+    if "meta" in text.lower():  # torch says that a tensor without values will not do
+        text = (
+            "the result depends on values, which come later. Write it with torch.where and masks, "
+            "or in the call() of a Model of your own."
+        )
+    elif None in node.args and isinstance(error, TypeError):
+        text += " An unknown size is None in x.shape; x.size(axis) stands for it."
+    what = getattr(node.target, "__name__", str(node.target))
+    shapes = ", ".join(str(tensor.shape) for tensor in node.parents)
+    return f"{what} cannot take input of shape {shapes}: {text}"
 
 
 def _symbolic(a: Any, b: Any, node: Node, path: tuple[Any, ...]) -> Any:
@@ -299,6 +334,10 @@ class _MetaMode(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _is_meta(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_meta
+
+
 def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.is_meta else tensor.detach().to("meta")
 
@@ -307,8 +346,11 @@ _running: list[_MetaMode] = []
 
 
 @contextlib.contextmanager
-def symbolic_run() -> Iterator[None]:
-    """Run modules and functions for their shapes only. User hooks stay silent."""
+def symbolic_run(target: Any = None) -> Iterator[None]:
+    """Run modules and functions for their shapes only. User hooks stay silent, and a buffer that
+    `target` assigns anew, which then has no values, is the real one again afterwards."""
+    modules = target.modules() if isinstance(target, nn.Module) else ()
+    tables = [(module._buffers, dict(module._buffers)) for module in modules]
     mode = _MetaMode()
     _running.append(mode)
     try:
@@ -316,17 +358,8 @@ def symbolic_run() -> Iterator[None]:
             yield
     finally:
         _running.pop()
-
-
-@contextlib.contextmanager
-def _buffers_kept(module: nn.Module) -> Iterator[None]:
-    """A buffer that ``forward`` assigns anew, now without values, is the real one again afterwards."""
-    tables = [(m._buffers, dict(m._buffers)) for m in module.modules()]
-    yield
-    for table, before in tables:
-        for key, tensor in before.items():
-            if getattr(table.get(key), "is_meta", False):
-                table[key] = tensor
+        for table, before in tables:
+            table.update((k, t) for k, t in before.items() if _is_meta(table.get(k)))
 
 
 @contextlib.contextmanager
@@ -348,6 +381,9 @@ _module_call = nn.Module.__call__
 
 def _call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
     if _running:
+        if isinstance(self, LazyModuleMixin) and self.has_uninitialized_params():
+            with real_tensors():
+                self._infer_parameters(self, args, kwargs)
         return self.forward(*args, **kwargs)
     if is_symbolic(*args) or (kwargs and is_symbolic(kwargs)):
         own = getattr(self, "_symbolic_call", None)

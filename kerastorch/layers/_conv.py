@@ -43,6 +43,7 @@ class _Conv(Layer):
     """A convolution over `rank` axes; kernel: (*window, in / groups, filters), as in Keras."""
 
     rank: int
+    _live_config = (*Layer._live_config, "data_format")
 
     def __init__(
         self,

@@ -193,6 +193,12 @@ class Embedding(Layer):
         """True where the index is not the padding index 0."""
         return inputs != 0 if self.mask_zero else None
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that rebuild this layer; `weights` are no configuration."""
+        config = super().get_config()
+        del config["weights"]
+        return config
+
     def _expectation(self) -> str:
         return f"indices must be integers in [0, {self.input_dim})."
 

@@ -36,6 +36,18 @@ _counts: dict[str, int] = {}
 collecting: list[bool] = []
 
 
+_DECLARES_SHAPE = ("input_shape", "batch_input_shape", "input_dim")
+#: Arguments found in configs that Keras wrote: they are taken at the values at which they do nothing.
+_INERT = {
+    "quantization_config": None,
+    "lora_rank": None,
+    "lora_alpha": None,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+
+
 def auto_name(cls: type) -> str:
     """``dense``, ``dense_1``, ...: one count per class name and process."""
     base = snake_case(cls.__name__)
@@ -97,6 +109,9 @@ class Layer(Module):
     _live_config = ("name", "trainable", "dtype")
     _takes_in_call = _Call((), None, False)
     _makes_mask = False  # whether the class writes compute_mask
+    _adds_losses = False
+    _losses: list[torch.Tensor]
+    _nodes: list[Any]
 
     def __init__(
         self,
@@ -109,7 +124,7 @@ class Layer(Module):
         **kwargs: Any,
     ) -> None:
         nn.Module.__init__(self)
-        unknown = kwargs.keys() - {"input_shape", "batch_input_shape", "input_dim"}
+        unknown = {k for k, v in kwargs.items() if k not in _DECLARES_SHAPE and _INERT.get(k, k) != v}
         if unknown:
             raise TypeError(
                 f"{type(self).__name__}: unknown argument {', '.join(map(repr, sorted(unknown)))}."
@@ -123,8 +138,8 @@ class Layer(Module):
         self.supports_masking = self._makes_mask
         self.autocast = autocast
         self._trainable = bool(trainable)
-        self._losses: list[torch.Tensor] = []
-        self._nodes: list[Any] = []
+        # Not attributes to be tracked: no layer is ever in these lists.
+        self.__dict__.update(_losses=[], _nodes=[])
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.dtype_policy = dtype_policies.get(dtype)
         self._declared_shape = _declared_shape(kwargs)
@@ -354,6 +369,7 @@ class Layer(Module):
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add a scalar to the training loss; call it from `call`. It counts for the current batch."""
         if not _running:
+            self.__dict__["_adds_losses"] = True
             self._losses.append(loss)
 
     @property
@@ -418,8 +434,8 @@ class Layer(Module):
                 )
             args, kwargs = self._convert(args), {k: self._convert(v) for k, v in kwargs.items()}
             x = args[0] if args else None
-        if self._losses and not collecting:
-            self._losses.clear()
+        if self._adds_losses and not collecting:
+            self.__dict__["_losses"] = []  # a compiled graph must not look into the old list
         if not self.built:
             self._build_for(args, kwargs)
             self._settle()

@@ -16,6 +16,7 @@ class _MaxPooling(Layer):
     """The maximum of each window over `rank` axes."""
 
     rank: int
+    _live_config = (*Layer._live_config, "data_format")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class _GlobalMaxPooling(Layer):
     """The maximum over all positions of `rank` axes."""
 
     rank: int
+    _live_config = (*Layer._live_config, "data_format")
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any

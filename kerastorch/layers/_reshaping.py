@@ -20,6 +20,8 @@ class Flatten(Layer):
     torch.Size([2, 12])
     """
 
+    _live_config = (*Layer._live_config, "data_format")
+
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)

@@ -26,19 +26,19 @@ _REDUCTIONS = (*_MEANS, "sum", "mean_with_sample_weight", "none", None)
 HALF = (torch.float16, torch.bfloat16)
 
 #: Functions whose targets are class numbers, which must not be rounded to a float's precision.
-LABEL_FUNCTIONS: set[Callable[..., Any]] = set()
+LABEL_FUNCTIONS: list[Callable[..., Any]] = []
 
 
 # -- conversion and alignment ----------------------------------------------------------------------
 
 
 def as_tensor(x: Array, device: torch.device | None = None) -> Tensor:
-    """A tensor as it is; anything else as a tensor on `device`, float64 becoming `floatx`."""
-    if isinstance(x, torch.Tensor):
+    """A (symbolic) tensor as it is; anything else on `device`, float64 becoming `floatx`."""
+    if isinstance(x, torch.Tensor) or hasattr(x, "__torch_function__"):
         return x
     if isinstance(x, (int, float)):  # filled in place: nothing to transfer, nothing to trace
-        dtype = standardize_dtype(None if isinstance(x, float) else type(x))
-        return torch.full((), x, dtype=dtype, device=device)
+        kind = None if isinstance(x, float) else bool if isinstance(x, bool) else int
+        return torch.full((), x, dtype=standardize_dtype(kind), device=device)
     array = np.asarray(x, order="C")
     tensor = torch.as_tensor(array if array.flags.writeable else array.copy(), device=device)
     return tensor.to(standardize_dtype(None)) if tensor.dtype == torch.float64 else tensor
@@ -89,8 +89,12 @@ def as_weight(sample_weight: Array, values: Tensor, dtype: torch.dtype | None = 
     """Weights ready to multiply with `values`; a Python number stays one: nothing to transfer."""
     if sample_weight is None or isinstance(sample_weight, (int, float)):
         return sample_weight
-    weight = as_tensor(sample_weight, values.device).to(values.device, dtype or values.dtype)
-    return align_weight(weight, values)
+    return align_weight(cast(_beside(sample_weight, values), dtype or values.dtype), values)
+
+
+def _beside(x: Array, values: Tensor) -> Tensor:
+    x = as_tensor(x, values.device)
+    return x if x.device == values.device else x.to(values.device)
 
 
 def align_weight(weight: Tensor, values: Tensor) -> Tensor:
@@ -108,7 +112,8 @@ def align_weight(weight: Tensor, values: Tensor) -> Tensor:
             f"sample_weight has shape {given}, the values to weigh have shape {wanted}: "
             f"give one weight per sample, {wanted[:1]}, or one per value, {wanted}."
         )
-    return weight.reshape(given + (1,) * (len(wanted) - len(given)))
+    missing = len(wanted) - len(given)
+    return weight[(..., *[None] * missing)] if missing else weight
 
 
 # -- reduction -------------------------------------------------------------------------------------
@@ -143,12 +148,11 @@ def reduce_weighted(
         values = values * weight
     valid = None
     if mask is not None:
-        valid = as_tensor(mask, values.device).to(values.device, torch.bool)
-        valid = align_weight(valid, values)
+        valid = align_weight(cast(_beside(mask, values), torch.bool), values)
         values = torch.where(valid, values, 0)
     if reduction in (None, "none"):
         return values
-    if reduction == "sum" or not values.numel():
+    if reduction == "sum" or 0 in values.shape:
         return values.sum()
     if reduction in _MEANS:
         mean = values.mean()
@@ -236,11 +240,13 @@ class Loss(Recorded):
             values = cast(values, self._dtype)
         return reduce_weighted(values, sample_weight, mask, self.reduction)
 
-    def _prediction(self, y: Array) -> Tensor:
-        dtype = self._dtype
-        if dtype is None and isinstance(y, torch.Tensor) and y.is_floating_point():
+    def _prediction(self, given: Array) -> Tensor:
+        y = as_tensor(given)
+        if self._dtype is not None:
+            return cast(y, self._dtype)
+        if y is given and y.is_floating_point():
             return y.float() if y.dtype in HALF else y
-        return as_tensor(y).to(dtype or standardize_dtype(None))
+        return cast(y, standardize_dtype(None))
 
     def _target(self, y: Array, y_pred: Tensor) -> Tensor:
         y = as_tensor(y, y_pred.device)
@@ -275,7 +281,7 @@ class LossFunctionWrapper(Loss):
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
         self.fn: Callable[..., Any] = fn
         self.kwargs = kwargs
-        self._takes_labels = fn in LABEL_FUNCTIONS
+        self._takes_labels = any(fn is known for known in LABEL_FUNCTIONS)
         vars(self).update(kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

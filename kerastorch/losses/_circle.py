@@ -79,5 +79,5 @@ class Circle(LossFunctionWrapper):
         super().__init__(circle, reduction, name, dtype, **kwargs)
 
 
-LABEL_FUNCTIONS.add(circle)
+LABEL_FUNCTIONS.append(circle)
 registry.add(circle, Circle)

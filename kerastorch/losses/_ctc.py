@@ -53,5 +53,5 @@ class CTC(LossFunctionWrapper):
         super().__init__(ctc, reduction, name, dtype)
 
 
-LABEL_FUNCTIONS.add(ctc)
+LABEL_FUNCTIONS.append(ctc)
 registry.add(ctc, CTC)

@@ -415,7 +415,7 @@ class Poisson(LossFunctionWrapper):
         super().__init__(poisson, reduction, name, dtype)
 
 
-LABEL_FUNCTIONS.update([sparse_categorical_crossentropy, categorical_generalized_cross_entropy])
+LABEL_FUNCTIONS.extend([sparse_categorical_crossentropy, categorical_generalized_cross_entropy])
 registry.add(
     binary_crossentropy,
     binary_focal_crossentropy,

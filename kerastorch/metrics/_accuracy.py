@@ -74,6 +74,8 @@ def _in_top_k(labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
 def _class_numbers(y_true: Array, y_pred: Tensor, like: Tensor) -> Tensor:
     """Class numbers in the shape of `like`; axes of length 1 are neither here nor there."""
     labels = as_tensor(y_true, y_pred.device)
+    if labels.ndim == y_pred.ndim and labels.shape[-1] == 1:
+        labels = labels.squeeze(-1)
     if labels.shape == like.shape:
         return labels
     if [n for n in labels.shape if n != 1] != [n for n in like.shape if n != 1]:

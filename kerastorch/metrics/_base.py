@@ -90,7 +90,7 @@ class Metric(Module):
                 f"{type(self).__name__}: call super().__init__() before adding variables."
             )
         kind = standardize_dtype(dtype)
-        if initializer is None or initializer == "zeros":
+        if initializer is None or (isinstance(initializer, str) and initializer == "zeros"):
             value = torch.zeros(tuple(shape), dtype=kind)
         else:
             value = Variable(_initializer(initializer), tuple(shape), kind, trainable=False)

@@ -135,7 +135,7 @@ class ThresholdMetric(Metric):
     def _add(self, label: Tensor, score: Tensor, sample_weight: Array) -> None:
         weight = as_weight(sample_weight, score, score.dtype)
         if weight is not None:
-            weight = torch.as_tensor(weight, device=score.device).expand_as(score)
+            weight = torch.ones_like(score) * weight
         if not self._by_column:
             label, score = label.flatten(), score.flatten()
             weight = None if weight is None else weight.flatten()

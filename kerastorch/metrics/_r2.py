@@ -74,8 +74,7 @@ class R2Score(Metric):
         kind = self.num_samples.dtype
         y, p = y_true.to(kind), y_pred.to(kind)
         weight = as_weight(sample_weight, y)
-        w = torch.as_tensor(1.0 if weight is None else weight, dtype=kind, device=y.device)
-        w = w.expand_as(y)
+        w = torch.ones_like(y) if weight is None else torch.ones_like(y) * weight
         sums = [(y * y * w).sum(0), (y * w).sum(0), ((y - p).square() * w).sum(0), w.sum(0)]
         torch._foreach_add_([getattr(self, name) for name in _STATE], sums)
         self.num_samples.add_(y.numel())

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from kerastorch.losses._base import HALF, Array, Tensor, as_weight, divide_or_zero
+from kerastorch.losses._base import HALF, Array, Tensor, as_tensor, as_weight, divide_or_zero
 from kerastorch.losses._base import registry as losses
 from kerastorch.metrics._base import Metric, registry
 
@@ -67,18 +67,19 @@ class Mean(Metric):
         self._add(values, sample_weight)
 
     def _add(self, values: Tensor, sample_weight: Array) -> None:
-        dtype = self.total.dtype
+        total, count = self.total, self.count
+        dtype = total.dtype
         samples = values.shape[0] if values.ndim else 1
         # Sums over everything, divided by the number of values that a sample has.
         share: float = samples / max(values.numel(), 1) if values.ndim > 1 else 1
         weight = 1 if sample_weight is None else as_weight(sample_weight, values, dtype)
         if isinstance(weight, torch.Tensor):
             values, weight = torch.broadcast_tensors(values, weight)
-            self.total.add_((values * weight).sum(dtype=dtype), alpha=share)
-            self.count.add_(weight.sum(dtype=dtype), alpha=share)
+            total.add_((values * weight).sum(dtype=dtype), alpha=share)
+            count.add_(weight.sum(dtype=dtype), alpha=share)
         else:
-            self.total.add_(values.sum(dtype=dtype), alpha=share * weight)
-            self.count.add_(samples * weight)
+            total.add_(values.sum(dtype=dtype), alpha=share * weight)
+            count.add_(samples * weight)
 
     def result(self) -> Tensor:
         """The mean."""
@@ -122,15 +123,15 @@ class MeanMetricWrapper(Mean):
         y_true, y_pred = self._inputs(y_true, y_pred)
         if self._raises_half and getattr(y_pred, "dtype", None) in HALF:
             y_pred = y_pred.float()
-        (values,) = self._inputs(self._fn(y_true, y_pred, **self._fn_kwargs))
-        weight = as_weight(sample_weight, values, self.total.dtype)
+        values = as_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
         if mask is not None:
             valid = as_weight(mask, values, self.total.dtype)
-            weight = valid if weight is None else weight * valid
+            weight = as_weight(sample_weight, values, self.total.dtype)
+            sample_weight = valid if weight is None else weight * valid
         own_mask = getattr(values, "_keras_mask", None)
-        if own_mask is not None and weight is not None:
-            weight = weight * own_mask
-        self._add(values, weight)
+        if own_mask is not None and sample_weight is not None:
+            sample_weight = as_weight(sample_weight, values, self.total.dtype) * own_mask
+        self._add(values, sample_weight)
 
 
 def _function(name: str) -> Any:

@@ -44,7 +44,7 @@ def get(identifier: Any) -> Any:
         return identifier
     if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer):
         return identifier() if issubclass(kind, Optimizer) else identifier
-    if inspect.isroutine(identifier):
+    if inspect.isfunction(identifier) or inspect.ismethod(identifier):
         return identifier
     if isinstance(identifier, dict):
         return deserialize(identifier)

@@ -18,6 +18,7 @@ from kerastorch.callbacks import CallbackList, History
 from kerastorch.data import Batches, unpack_x_y_sample_weight
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
+from kerastorch.training._class_weight import ClassWeight
 from kerastorch.training._logs import Logs, to_floats
 from kerastorch.training._outputs import match
 from kerastorch.training._step import Stepper, device_of
@@ -70,7 +71,13 @@ class Trainer(Stepper):
             if not optimizer.built and parameters:
                 optimizer.build(parameters)
         elif not isinstance(optimizer, torch.optim.Optimizer):
-            self.optimizer = optimizer(parameters)
+            made = optimizer(parameters)
+            if not isinstance(made, torch.optim.Optimizer):
+                raise TypeError(
+                    f"compile: `optimizer` {optimizer!r} was called with the parameters and gave "
+                    f"{type(made).__name__}, not a torch optimizer."
+                )
+            self.optimizer = made
 
     def _placed(self, batch: Any) -> Any:
         device = device_of(self)
@@ -110,7 +117,7 @@ class Trainer(Stepper):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -130,7 +137,8 @@ class Trainer(Stepper):
             validation_split: this last fraction of the rows is held out, before any shuffle.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` or a DataLoader.
             shuffle: new order of the rows each epoch; ``"batch"`` shuffles whole batches.
-            sample_weight: one weight a row.
+            class_weight: ``{class: weight}``, or by output name; classes left out weigh 1.
+            sample_weight: one weight a row, or a list or dict of them by output.
             steps_per_epoch: read only this many batches an epoch.
 
         Returns:
@@ -149,15 +157,13 @@ class Trainer(Stepper):
         _check_optional("steps_per_epoch", steps_per_epoch)
         _check_optional("validation_steps", validation_steps)
         _check_optional("validation_batch_size", validation_batch_size)
-        if class_weight is not None:
-            raise NotImplementedError(
-                "fit: `class_weight` is not available yet; pass `sample_weight`."
-            )
         train, validation = self._training_data(
             x, y, sample_weight, batch_size, shuffle, validation_split, validation_data,
             validation_batch_size or batch_size,
         )  # fmt: skip
         self._prepare(train)
+        if class_weight is not None:
+            train = ClassWeight(class_weight, self._names()).apply(train)
         for batches in (validation, train):
             if batches is not None:
                 self._check_targets(batches)
@@ -235,6 +241,10 @@ class Trainer(Stepper):
             x, y, weight = (*given, None)[:3]
             return data_module.adapt(x, y, weight, batch_size=batch_size)
         return data_module.adapt(given, batch_size=None)
+
+    def _names(self) -> list[str] | None:
+        declared = self._declared_names()
+        return None if declared is None else list(declared)
 
     def _check_targets(self, batches: Batches) -> None:
         """Targets that no loss could mean, found before the first step rather than in silence."""
@@ -395,9 +405,9 @@ class Trainer(Stepper):
     ) -> Any:
         """One update from one batch. Gives loss and metrics, over several batches if metrics are not reset."""
         self._require_compiled("train_on_batch")
-        if class_weight is not None:
-            raise NotImplementedError("train_on_batch: `class_weight` is not available yet.")
         batch = self._single(x, y, sample_weight)
+        if class_weight is not None:
+            batch = self._placed(ClassWeight(class_weight, self._names()).weigh(batch))
         if reset_metrics:
             self.reset_metrics()
         self._build_optimizer()

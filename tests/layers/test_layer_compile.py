@@ -73,3 +73,16 @@ def test_building_inside_the_graph_is_not_needed() -> None:
         x = torch.rand(rows, 3)
         torch.testing.assert_close(run(x), stack(x))
     assert counter.frame_count == 1
+
+
+def test_activity_penalty_leaves_the_graph_and_is_of_the_last_batch() -> None:
+    case = Case("Dense", (2, 3), {"units": 4, "activity_regularizer": "l2"})
+    layer = case.ours()
+    run = torch.compile(layer, fullgraph=True, backend="eager")
+    for _ in range(3):
+        x = torch.rand(2, 3)
+        penalty = 0.01 * run(x).square().sum() / 2
+        assert len(layer.losses) == 1
+        torch.testing.assert_close(layer.losses[0], penalty)
+    taken = [torch.autograd.grad(p, [layer.kernel], retain_graph=True) for p in (penalty, *layer.losses)]
+    torch.testing.assert_close(*taken)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from test_losses_keras import CASES, FLAT
 
-from kerastorch import config, losses
+from kerastorch import Input, config, losses
 from kerastorch.losses import check_targets
 from kerastorch.losses._base import LossFunctionWrapper
 
@@ -170,6 +170,14 @@ def test_structures_reach_call():
 
     value = Pair()({"a": [1, 2], "b": [0, 0]}, {"a": torch.zeros(2), "b": np.ones(2)})
     torch.testing.assert_close(value, torch.tensor(3.5))
+
+
+def test_symbolic_tensors():
+    x, y, weight = Input((3,)), Input((3,)), Input((1,))
+    assert losses.mean_squared_error(x, y).shape == (None,)
+    assert losses.MeanSquaredError()(x, y, weight).shape == ()
+    labels = Input((1,), dtype="int64")
+    assert losses.SparseCategoricalCrossentropy(reduction=None)(labels, y).shape == (None,)
 
 
 # -- reduction -----------------------------------------------------------------------------------------

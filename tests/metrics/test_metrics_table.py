@@ -12,7 +12,7 @@ import torch
 from kerastorch import losses, metrics
 
 RNG = np.random.default_rng(3)
-SIZES = (5, 8, 1, 6)
+SIZES = (5, 8, 1)
 
 
 def _probabilities(n, c=4):

@@ -38,7 +38,7 @@ def functional() -> keras.Model:
     inputs = keras.Input((4,), name="features")
     x = layers.Dense(8, activation="relu")(inputs)
     x = layers.BatchNormalization()(x)
-    x = nn.Linear(8, 8)(x)
+    x = nn.Linear(8, 8, bias=False)(x)  # the normalization would cancel a bias
     x = nn.BatchNorm1d(8)(x)
     x = nn.Dropout(0.5)(x)
     x = layers.Dropout(0.5)(x)
