@@ -5,6 +5,7 @@
 """
 
 from kerastorch import activations as activations
+from kerastorch import backend as backend
 from kerastorch import callbacks as callbacks
 from kerastorch import config as config
 from kerastorch import constraints as constraints

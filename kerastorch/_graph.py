@@ -185,26 +185,24 @@ def _operator(function: Callable[..., Any], swapped: bool = False) -> Callable[.
     return method
 
 
-for _name in [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "matmul",
-    "and",
-    "or",
-    "xor",
-    "lshift",
-    "rshift",
-]:
-    _function = getattr(operator, f"{_name}_" if _name in ("and", "or") else _name)
+_BINARY: list[Callable[..., Any]] = [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
+    operator.pow, operator.matmul, operator.and_, operator.or_, operator.xor, operator.lshift,
+    operator.rshift,
+]  # fmt: skip
+_OTHERS: list[Callable[..., Any]] = [
+    operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, operator.neg,
+    operator.pos, operator.abs, operator.invert,
+]  # fmt: skip
+#: What the module `operator` contributes to graphs.
+OPERATORS = [*_BINARY, *_OTHERS, operator.getitem]
+
+for _function in _BINARY:
+    _name = _function.__name__.rstrip("_")
     setattr(KerasTensor, f"__{_name}__", _operator(_function))
     setattr(KerasTensor, f"__r{_name}__", _operator(_function, swapped=True))
-for _name in ["lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert"]:
-    setattr(KerasTensor, f"__{_name}__", _operator(getattr(operator, _name)))
+for _function in _OTHERS:
+    setattr(KerasTensor, f"__{_function.__name__}__", _operator(_function))
 KerasTensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]
 
 
@@ -229,12 +227,11 @@ def record(kind: str, target: Any, args: tuple[Any, ...], kwargs: Any = None) ->
     args, kwargs = fx.node.map_aggregate((tuple(args), kwargs or {}), _constant)
     node = Node(kind, target, args, kwargs)
     try:
-        first, second = node.run(0), node.run(1)
+        node.outputs = _symbolic(node.run(0), node.run(1), node, ())
     except Exception as error:
         if type(error) not in _PLAIN:
             raise
         raise type(error)(_explanation(error, node)) from error
-    node.outputs = _symbolic(first, second, node, ())
     return node.outputs
 
 
@@ -243,7 +240,9 @@ def _constant(leaf: Any) -> Any:
     if isinstance(leaf, np.generic):
         return leaf.item()
     if isinstance(leaf, np.ndarray):
-        return torch.tensor(leaf, dtype=standardize_dtype(None) if leaf.dtype == np.float64 else None)
+        return torch.tensor(
+            leaf, dtype=standardize_dtype(None) if leaf.dtype == np.float64 else None
+        )
     return leaf
 
 
@@ -265,7 +264,7 @@ def _explanation(error: Exception, node: Node) -> str:
             "the result depends on values, which come later. Write it with torch.where and masks, "
             "or in the call() of a Model of your own."
         )
-    elif None in node.args and isinstance(error, TypeError):
+    elif node.kind == "call_method" and any(item is None for item in node.args):
         text += " An unknown size is None in x.shape; x.size(axis) stands for it."
     what = getattr(node.target, "__name__", str(node.target))
     shapes = ", ".join(str(tensor.shape) for tensor in node.parents)
@@ -278,9 +277,10 @@ def _symbolic(a: Any, b: Any, node: Node, path: tuple[Any, ...]) -> Any:
     if isinstance(a, dict):
         return type(a)((k, _symbolic(a[k], b[k], node, (*path, k))) for k in a)
     if isinstance(a, (tuple, list)):
-        items = [
-            _symbolic(x, y, node, (*path, i)) for i, (x, y) in enumerate(zip(a, b, strict=True))
-        ]
+        if len(a) != len(b):
+            raise ValueError("the number of results depends on an axis of unknown size.")
+        pairs = enumerate(zip(a, b, strict=True))
+        items = [_symbolic(x, y, node, (*path, i)) for i, (x, y) in pairs]
         if isinstance(a, torch.Size):
             return tuple(items)
         return type(a)(*items) if hasattr(a, "_fields") else type(a)(items)
@@ -322,6 +322,7 @@ class _MetaMode(TorchFunctionMode):
     """Every torch call sees its tensors on the meta device; nothing real is read or changed."""
 
     paused = False
+    autocast: torch.dtype | None = None  # what floating-point tensors become
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -329,17 +330,17 @@ class _MetaMode(TorchFunctionMode):
         if self.paused:
             return func(*args, **(kwargs or {}))
         if func is torch.Tensor.__getitem__:  # a constant index is read: a mask decides the shape
-            return func(_to_meta(args[0]), args[1])
-        args, kwargs = pytree.tree_map_only(torch.Tensor, _to_meta, (args, kwargs or {}))
+            return func(self._to_meta(args[0]), args[1])
+        args, kwargs = pytree.tree_map_only(torch.Tensor, self._to_meta, (args, kwargs or {}))
         return func(*args, **kwargs)
+
+    def _to_meta(self, tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor if tensor.is_meta else tensor.detach().to("meta")
+        return tensor.to(self.autocast) if self.autocast and tensor.is_floating_point() else tensor
 
 
 def _is_meta(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_meta
-
-
-def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.is_meta else tensor.detach().to("meta")
 
 
 _running: list[_MetaMode] = []
@@ -363,6 +364,22 @@ def symbolic_run(target: Any = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def autocast(device: str, dtype: torch.dtype) -> Iterator[None]:
+    """`torch.autocast`. The meta device has none: there every floating-point tensor becomes `dtype`."""
+    if device != "meta":
+        with torch.autocast(device, dtype):
+            yield
+        return
+    mode = _running[-1] if _running else _MetaMode()
+    before, mode.autocast = mode.autocast, dtype
+    try:
+        with contextlib.nullcontext() if _running else mode:
+            yield
+    finally:
+        mode.autocast = before
+
+
+@contextlib.contextmanager
 def real_tensors() -> Iterator[None]:
     """Within a symbolic run: what is made here (weights) is real."""
     modes = [mode for mode in _running if not mode.paused]
@@ -379,6 +396,7 @@ def real_tensors() -> Iterator[None]:
 _module_call = nn.Module.__call__
 
 
+@functools.wraps(_module_call)
 def _call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
     if _running:
         if isinstance(self, LazyModuleMixin) and self.has_uninitialized_params():
@@ -389,6 +407,11 @@ def _call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         own = getattr(self, "_symbolic_call", None)
         return own(*args, **kwargs) if own else record("call_module", self, args, kwargs)
     return _module_call(self, *args, **kwargs)
+
+
+# torch.compile steps over nn.Module's own frames and captures each module's `forward` separately.
+# This is one of them: as a frame of its own it would be one function that all modules share.
+_call.__code__ = _call.__code__.replace(co_filename=nn.modules.module.__file__)  # type: ignore[attr-defined]
 
 
 def _install_call_hook() -> None:
@@ -465,44 +488,33 @@ def to_fx(
     `key_of` names a module in the root; `constant` registers a tensor there and gives its name.
     """
     graph = fx.Graph()
-    names: list[str] = []
+    made: dict[Any, fx.Node] = {}
     for tensor in inputs:
-        base = name = identifier(tensor.name)
-        while name in (*names, "self", "training", "mask"):
-            base = name = f"{base}_"
-        names.append(name)
-    made: dict[Any, fx.Node] = {
-        (t.node, t.path): graph.placeholder(name) for t, name in zip(inputs, names, strict=True)
-    }
+        name = identifier(tensor.name)
+        place = graph.placeholder(f"{name}_" if name in ("self", "training", "mask") else name)
+        place.target = place.name  # which is no keyword, no builtin and no other node's
+        made[tensor.node, tensor.path] = place
+    names = [str(place.target) for place in made.values()]
+
+    def result(node: Node, path: tuple[Any, ...]) -> fx.Node:
+        if path and (node, path) not in made:
+            whole = result(node, path[:-1])
+            made[node, path] = graph.call_function(operator.getitem, (whole, path[-1]))
+        return made[node, path]
 
     def value(leaf: Any) -> Any:
         if isinstance(leaf, KerasTensor):
-            key = (leaf.node, leaf.path)
-            if key not in made:
-                parent = made[leaf.node, leaf.path[:-1]] if leaf.path else None
-                if parent is None:
-                    raise AssertionError("a node must come after its parents")
-                made[key] = graph.call_function(operator.getitem, (parent, leaf.path[-1]))
-            return made[key]
+            return result(leaf.node, leaf.path)
         if isinstance(leaf, torch.Tensor):
             if id(leaf) not in made:
                 made[id(leaf)] = graph.get_attr(constant(leaf))
             return made[id(leaf)]
         return leaf
 
-    def fill(leaf: Any) -> Any:
-        if isinstance(leaf, KerasTensor):
-            for depth in range(1, len(leaf.path)):
-                value(KerasTensor(leaf.probes, leaf.node, leaf.path[:depth]))
-        return value(leaf)
-
     for node in reachable(inputs, outputs):
-        args = fx.node.map_aggregate(node.args, fill)
-        kwargs = fx.node.map_aggregate(node.kwargs, fill)
-        if node.kind == "call_module":
-            made[node, ()] = graph.call_module(key_of(node.target), args, kwargs)
-        else:
-            made[node, ()] = graph.create_node(node.kind, node.target, args, kwargs)
-    graph.output(fx.node.map_aggregate(outputs, fill))
+        args, kwargs = fx.node.map_aggregate((node.args, node.kwargs), value)
+        target = key_of(node.target) if node.kind == "call_module" else node.target
+        made[node, ()] = graph.create_node(node.kind, target, args, kwargs)
+    graph.output(fx.node.map_aggregate(outputs, value))
     graph.set_codegen(_Signature(names))
     return graph

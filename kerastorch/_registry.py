@@ -175,10 +175,10 @@ def lookup_custom(name: str) -> Any:
 
 
 @contextmanager
-def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: dict[str, Any] | None) -> Iterator[None]:
     """Make `custom_objects` (name -> class or function) known within the ``with`` block."""
     before = dict(_CUSTOM)
-    _CUSTOM.update(custom_objects)
+    _CUSTOM.update(custom_objects or {})
     try:
         yield
     finally:

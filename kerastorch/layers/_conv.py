@@ -44,6 +44,7 @@ class _Conv(Layer):
 
     rank: int
     _live_config = (*Layer._live_config, "data_format")
+    _takes_integers = False
 
     def __init__(
         self,

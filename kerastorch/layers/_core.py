@@ -31,6 +31,8 @@ class Dense(Layer):
     (torch.Size([4, 2]), (3, 2))
     """
 
+    _takes_integers = False
+
     def __init__(
         self,
         units: int,

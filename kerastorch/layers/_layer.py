@@ -6,17 +6,20 @@ import functools
 import inspect
 import types
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.utils import _pytree as pytree
 
 from kerastorch import constraints, dtype_policies, initializers, regularizers
 from kerastorch._graph import (
     KerasTensor,
     Shape,
     _running,
+    autocast,
     input_tensor,
     map_symbolic,
     real_tensors,
@@ -108,9 +111,11 @@ class Layer(Module):
 
     _live_config = ("name", "trainable", "dtype")
     _takes_in_call = _Call((), None, False)
+    _takes_integers = True  # as they are, where a layer without computes on floats alone
     _makes_mask = False  # whether the class writes compute_mask
-    _adds_losses = False
+    _adds = False  # whether `call` has given losses or metrics
     _losses: list[torch.Tensor]
+    _reports: list[tuple[str, torch.Tensor]]
     _nodes: list[Any]
 
     def __init__(
@@ -124,7 +129,9 @@ class Layer(Module):
         **kwargs: Any,
     ) -> None:
         nn.Module.__init__(self)
-        unknown = {k for k, v in kwargs.items() if k not in _DECLARES_SHAPE and _INERT.get(k, k) != v}
+        unknown = {
+            k for k, v in kwargs.items() if k not in _DECLARES_SHAPE and _INERT.get(k, k) != v
+        }
         if unknown:
             raise TypeError(
                 f"{type(self).__name__}: unknown argument {', '.join(map(repr, sorted(unknown)))}."
@@ -139,7 +146,7 @@ class Layer(Module):
         self.autocast = autocast
         self._trainable = bool(trainable)
         # Not attributes to be tracked: no layer is ever in these lists.
-        self.__dict__.update(_losses=[], _nodes=[])
+        self.__dict__.update(_losses=[], _reports=[], _nodes=[])
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.dtype_policy = dtype_policies.get(dtype)
         self._declared_shape = _declared_shape(kwargs)
@@ -369,8 +376,31 @@ class Layer(Module):
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add a scalar to the training loss; call it from `call`. It counts for the current batch."""
         if not _running:
-            self.__dict__["_adds_losses"] = True
+            self.__dict__["_adds"] = True
             self._losses.append(loss)
+
+    def add_metric(
+        self, value: torch.Tensor, name: str | None = None, aggregation: Any = "mean"
+    ) -> None:
+        """Report `value` under `name`, as its mean over the batches of an epoch; call it from `call`.
+
+        A value that came from calling a `Metric` is reported by that metric, under its own name.
+        """
+        metric = getattr(value, "_metric", None)
+        if metric is None and name is None:
+            raise ValueError(f"{self._title()}.add_metric: give the value a `name`.")
+        if aggregation not in ("mean", None):
+            raise ValueError(
+                f"{self._title()}.add_metric: `aggregation` must be 'mean', received {aggregation!r}."
+            )
+        if not _running:
+            self.__dict__["_adds"] = True
+            self._reports.append((name or "", value.detach() if metric is None else value))
+
+    def forget(self) -> None:
+        """Start a new batch: without what the last call gave to `add_loss` and `add_metric`."""
+        # New lists: a compiled graph must not look into the old ones.
+        self.__dict__.update(_losses=[], _reports=[])
 
     @property
     def losses(self) -> list[torch.Tensor]:
@@ -426,18 +456,22 @@ class Layer(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Build if need be, cast, choose the mode, and `call`."""
         x = args[0] if args else None
-        if type(x) is not torch.Tensor or (x.dtype is not self._compute and x.is_floating_point()):
+        if type(x) is not torch.Tensor or (
+            x.dtype is not self._compute and (x.is_floating_point() or not self._takes_integers)
+        ):
             if isinstance(x, fx.Proxy):  # torch.fx.symbolic_trace: a layer is a leaf
                 tracer: Any = x.tracer
-                return tracer.create_proxy(
-                    "call_module", tracer.path_of_module(self), args, kwargs
-                )
+                return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
             args, kwargs = self._convert(args), {k: self._convert(v) for k, v in kwargs.items()}
             x = args[0] if args else None
-        if self._adds_losses and not collecting:
-            self.__dict__["_losses"] = []  # a compiled graph must not look into the old list
+            if not self._takes_integers and _is_integer(x):
+                x = x.to(self._compute)
+                args = (x, *args[1:])
+        if self._adds and not collecting:
+            self.forget()
         if not self.built:
-            self._build_for(args, kwargs)
+            with weights_beside(args):
+                self._build_for(args, kwargs)
             self._settle()
         _, training_at, takes_mask = self._takes_in_call
         mode = kwargs.get("training")
@@ -455,7 +489,7 @@ class Layer(Module):
                     kwargs["mask"] = masks
         try:
             if self._mixed:
-                with torch.autocast(x.device.type, self._compute):  # type: ignore[union-attr]
+                with autocast(_device(args).type, self._compute):
                     outputs = self._call(mode, args, kwargs)
             elif mode is None or mode is self.training or not self._modules:
                 outputs = self.call(*args, **kwargs)
@@ -489,8 +523,11 @@ class Layer(Module):
             value = torch.as_tensor(value, device=self._device())
         if not (isinstance(value, torch.Tensor) and self.autocast and value.is_floating_point()):
             return value
-        if value.dtype is self._compute or torch.is_autocast_enabled(value.device.type):
+        if value.dtype is self._compute:
             return value
+        if not value.is_meta and torch.is_autocast_enabled(value.device.type):
+            if value.dtype is not torch.float64:  # which torch's autocast leaves alone
+                return value
         mask = getattr(value, "_keras_mask", None)
         value = value.to(self._compute)
         _set_masks(value, mask)
@@ -580,7 +617,7 @@ class Layer(Module):
         given = f"input has shape {shapes}" if shapes else "the call failed"
         kind = ValueError if expected and type(error) is RuntimeError else type(error)
         explained = kind(
-            f"{self._title()}: {given}{' but ' + expected if expected else ''}. ({error})"
+            f"{self._title()}: {given}{' but ' + expected if expected else '.'} ({error})"
         )
         explained._explained = True  # type: ignore[attr-defined]
         return explained
@@ -612,15 +649,16 @@ class Layer(Module):
     # -- copies --------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_nodes": [], "_losses": []}
+        return {**self.__dict__, "_nodes": [], "_losses": [], "_reports": []}
 
 
 registry.add(Layer)
 
 
 def _signed(forward: Any, call: Any) -> Any:
-    """`forward` with the signature of `call`, which torch.export reads."""
-    copy = types.FunctionType(forward.__code__, forward.__globals__, "forward")
+    """`forward` with the signature of `call`, which torch.export reads, and as code of its own,
+    by which torch.compile keeps what it has compiled."""
+    copy = types.FunctionType(forward.__code__.replace(), forward.__globals__, "forward")
     copy.__doc__ = forward.__doc__
     copy.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
     return copy
@@ -676,6 +714,23 @@ def _symbolic_of(shape: Any, dtype: torch.dtype) -> Any:
     if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in shape):
         return [_symbolic_of(item, dtype) for item in shape]
     return input_tensor(None, tuple(shape), dtype)
+
+
+def _device(value: Any) -> torch.device:
+    """The device of the first tensor in `value`."""
+    for leaf in pytree.tree_leaves(value):
+        if isinstance(leaf, torch.Tensor):
+            return leaf.device
+    return torch.get_default_device()
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_floating_point()
+
+
+def weights_beside(inputs: Any) -> AbstractContextManager[Any]:
+    """Weights are made where the inputs are; for symbolic inputs, on the default device."""
+    return nullcontext() if _running else _device(inputs)
 
 
 def _any(masks: Any) -> bool:

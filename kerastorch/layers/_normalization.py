@@ -24,6 +24,8 @@ class BatchNormalization(Layer):
     (torch.Size([2, 3]), ['gamma', 'beta', 'moving_mean', 'moving_variance'])
     """
 
+    _takes_integers = False
+
     def __init__(
         self,
         axis: int = -1,

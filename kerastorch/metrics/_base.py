@@ -130,7 +130,11 @@ class Metric(Module):
         """Update, then the result."""
         with torch.no_grad():
             self.update_state(*args, **kwargs)
-            return self.result()
+            result = self.result()
+        if isinstance(result, torch.Tensor) and not torch.compiler.is_compiling():
+            result = result.clone() if isinstance(result, Variable) else result
+            result._metric = self  # type: ignore[attr-defined]  # what add_metric asks for
+        return result
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

@@ -13,16 +13,17 @@ from torch import fx, nn
 from kerastorch._graph import (
     KerasTensor,
     Node,
+    is_symbolic,
     map_symbolic,
     reachable,
     symbolic_leaves,
     to_fx,
 )
-from kerastorch._registry import deserialize, serialize, snake_case
-from kerastorch.config import standardize_dtype
+from kerastorch._registry import snake_case
 from kerastorch.layers._input import InputLayer
 from kerastorch.layers._layer import Layer
 from kerastorch.layers._mode import adopt, in_mode
+from kerastorch.models._config import to_config
 from kerastorch.models._model import Model
 
 
@@ -87,6 +88,8 @@ class Functional(Model, fx.GraphModule):
             raise ValueError(
                 f"Model: `inputs` must be symbolic tensors made by Input, received {wrong!r}."
             )
+        if len({(t.node, t.path) for t in flat}) < len(flat):
+            raise ValueError(f"Model: a tensor is listed twice among `inputs`: {flat}.")
         if not symbolic_leaves(outputs):
             raise ValueError(
                 f"Model: `outputs` must depend on the inputs, received {outputs!r}. "
@@ -111,7 +114,8 @@ class Functional(Model, fx.GraphModule):
         modules = dict.fromkeys(node.target for node in nodes if node.kind == "call_module")
         named: dict[str, Any] = {}
         for module in (*layers, *modules):
-            if isinstance(module, Layer) and named.setdefault(module.name, module) is not module:
+            given = isinstance(module, Layer) and not module._auto_named
+            if given and named.setdefault(module.name, module) is not module:
                 raise ValueError(
                     f"Two layers of the model are called {module.name!r}. Names must be unique: "
                     "rename one with name=..., or use one layer twice instead of two."
@@ -190,22 +194,28 @@ class Functional(Model, fx.GraphModule):
         return values
 
     def _by_name(self, given: dict[str, Any]) -> list[Any]:
-        names = self.input_names
-        if isinstance(self._inputs, dict) and not set(names) <= given.keys() <= self._inputs.keys():
-            names = list(self._inputs)
-        missing = [name for name in names if name not in given]
-        if missing:
-            raise ValueError(
-                f"{self._title()}: input {', '.join(map(repr, missing))} is missing. "
-                f"Expected a dict with keys {names}, received keys {list(given)}."
-            )
-        return [given[name] for name in names]
+        expected = list(self._inputs) if isinstance(self._inputs, dict) else self.input_names
+        for names in (expected, self.input_names):
+            if all(name in given for name in names):
+                return _leaves([given[name] for name in names])
+        missing = ", ".join(repr(name) for name in expected if name not in given)
+        raise ValueError(
+            f"{self._title()}: input {missing} is missing. "
+            f"Expected a dict with keys {expected}, received keys {list(given)}."
+        )
 
     def _standardize(self, value: Any, spec: KerasTensor) -> torch.Tensor:
+        if isinstance(value, KerasTensor):
+            return value  # type: ignore[return-value]
+        given = value
         if not isinstance(value, torch.Tensor):
-            if isinstance(value, KerasTensor):
-                return value  # type: ignore[return-value]
-            value = torch.as_tensor(np.asarray(value), device=self._device())
+            array = np.asarray(value)
+            if array.dtype.kind not in "biufc":
+                raise TypeError(
+                    f"{self._title()}: input {spec.name!r} must be a tensor or an array of numbers, "
+                    f"received {value!r:.80}."
+                )
+            value = torch.as_tensor(array, device=self._device())
         shape = spec.shape
         if value.dim() == len(shape) - 1 and shape[-1] == 1:
             value = value.unsqueeze(-1)
@@ -216,16 +226,12 @@ class Functional(Model, fx.GraphModule):
                 f"{self._title()}: input {spec.name!r} must have shape {shape}, "
                 f"received {tuple(value.shape)}."
             )
-        if value.dtype is not spec.dtype and not value.is_floating_point():
+        if value.dtype is not spec.dtype and (
+            given is not value or not value.is_floating_point()
+        ):
             target = self._compute if spec.dtype.is_floating_point else spec.dtype
             value = value.to(target)
         return value
-
-    def _check_inputs(self, x: Any) -> None:
-        self._arrange(x, *(None,) * (len(self._flat_inputs) - 1))
-
-    def _symbolic_outputs(self) -> list[Any]:
-        return self.outputs
 
     def _call_in_mode(self, training: Any, inputs: tuple[Any, ...]) -> Any:
         if isinstance(training, fx.Proxy):
@@ -309,67 +315,10 @@ class Functional(Model, fx.GraphModule):
         return [*self._input_layers, *self._modules.values()]
 
     def get_config(self) -> dict[str, Any]:
-        """Layers, the calls between them, inputs and outputs, as plain data."""
-        nodes = reachable(self._flat_inputs, self._outputs)
-        keys = {id(m): k for k, m in self._modules.items()}
-        order = {(t.node, t.path): ["input", i] for i, t in enumerate(self._flat_inputs)}
-        for index, node in enumerate(nodes):
-            order[node, ()] = ["node", index]
-
-        def reference(tensor: KerasTensor) -> Any:
-            for depth in range(len(tensor.path), -1, -1):
-                at = order.get((tensor.node, tensor.path[:depth]))
-                if at is not None:
-                    return _Reference(at, tensor.path[depth:])
-            raise AssertionError("a symbolic tensor outside the graph")
-
-        calls = []
-        for node in nodes:
-            args, kwargs = map_symbolic(reference, (node.args, node.kwargs))
-            target = keys[id(node.target)] if node.kind == "call_module" else _function_name(node)
-            calls.append(
-                {
-                    "op": node.kind,
-                    "target": target,
-                    "args": _plain(list(args)),
-                    "kwargs": _plain(dict(kwargs)),
-                }
-            )
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "inputs": [serialize(layer) for layer in self._input_layers],
-            "layers": {key: serialize(module) for key, module in self._modules.items()},
-            "calls": calls,
-            "input_structure": _plain(map_symbolic(reference, self._inputs)),
-            "outputs": _plain(map_symbolic(reference, self._outputs)),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A model with fresh weights from what `get_config` gave."""
-        sources = [deserialize(layer).output for layer in config["inputs"]]
-        modules = {key: deserialize(layer) for key, layer in config["layers"].items()}
-        results: list[Any] = []
-
-        def revive(value: Any) -> Any:
-            if isinstance(value, dict) and "tensor" in value:
-                kind, index = value["tensor"]
-                found = sources[index] if kind == "input" else results[index]
-                for step in value.get("path", ()):
-                    found = found[step]
-                return found
-            return _unplain(value, revive)
-
-        for call in config["calls"]:
-            args, kwargs = revive(call["args"]), revive(call["kwargs"])
-            results.append(_apply_call(call, modules, args, kwargs))
-        model = cls(
-            revive(config["input_structure"]), revive(config["outputs"]), name=config["name"]
-        )
-        if not config.get("trainable", True):
-            model.trainable = False
-        return model
+        """Layers, the calls between them, inputs and outputs, as plain data. For a subclass that makes
+        its own graph, the arguments of its constructor."""
+        args, kwargs = self._init_call
+        return to_config(self) if is_symbolic(args, kwargs) else super().get_config()
 
     # -- copies ------------------------------------------------------------------------------------
 
@@ -413,90 +362,16 @@ class Functional(Model, fx.GraphModule):
         self.graph = graph
 
 
-class _Reference:
-    def __init__(self, at: list[Any], path: tuple[Any, ...]):
-        self.at, self.path = at, path
-
-
-def _plain(value: Any) -> Any:
-    """Arguments of a recorded call as JSON-like data."""
-    if isinstance(value, _Reference):
-        return {"tensor": value.at, **({"path": list(value.path)} if value.path else {})}
-    if isinstance(value, slice):
-        return {"slice": [_plain(value.start), _plain(value.stop), _plain(value.step)]}
-    if value is Ellipsis:
-        return {"ellipsis": True}
-    if isinstance(value, torch.dtype):
-        return {"dtype": str(value).removeprefix("torch.")}
-    if isinstance(value, tuple):
-        return {"tuple": [_plain(v) for v in value]}
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {"dict": {k: _plain(v) for k, v in value.items()}}
-    return serialize(value)
-
-
-def _unplain(value: Any, revive: Any) -> Any:
-    if isinstance(value, list):
-        return [revive(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if "slice" in value:
-        return slice(*map(revive, value["slice"]))
-    if "ellipsis" in value:
-        return Ellipsis
-    if "dtype" in value and len(value) == 1:
-        return standardize_dtype(value["dtype"])
-    if "tuple" in value:
-        return tuple(map(revive, value["tuple"]))
-    if "dict" in value:
-        return {k: revive(v) for k, v in value["dict"].items()}
-    return deserialize(value)
-
-
-def _function_name(node: Node) -> str:
-    if node.kind == "call_method":
-        return str(node.target)
-    return fx.node._get_qualified_name(node.target)
-
-
-def _apply_call(call: dict[str, Any], modules: dict[str, Any], args: list[Any], kwargs: Any) -> Any:
-    if call["op"] == "call_module":
-        return modules[call["target"]](*args, **kwargs)
-    if call["op"] == "call_method":
-        return getattr(args[0], call["target"])(*args[1:], **kwargs)
-    return _function(call["target"])(*args, **kwargs)
-
-
-def _function(name: str) -> Any:
-    """A function of torch, operator or builtins' getattr by its qualified name, nothing else."""
-    import operator
-
-    module, _, attribute = name.rpartition(".")
-    roots: dict[str, Any] = {
-        "torch": torch,
-        "torch.nn.functional": nn.functional,
-        "torch.linalg": torch.linalg,
-        "torch.special": torch.special,
-        "torch.fft": torch.fft,
-        "_operator": operator,
-        "operator": operator,
-    }
-    if name in ("getattr", "builtins.getattr"):
-        return getattr
-    found = getattr(roots.get(module), attribute, None) if not attribute.startswith("_") else None
-    if not callable(found):
-        raise ValueError(f"The config calls {name!r}, which is not a function of torch.")
-    return found
-
-
 def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, (list, tuple)):
-        return [leaf for item in value for leaf in _leaves(item)]
+    """Tensors and arrays, left to right. Python numbers, also nested, are one array."""
     if isinstance(value, dict):
-        return [leaf for item in value.values() for leaf in _leaves(item)]
-    return [value]
+        value = list(value.values())
+    first = value
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    if not isinstance(value, (list, tuple)) or isinstance(first, (bool, int, float, np.generic)):
+        return [value]
+    return [leaf for item in value for leaf in _leaves(item)]
 
 
 def _own_base(cls: type) -> type:

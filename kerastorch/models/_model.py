@@ -9,7 +9,9 @@ import torch
 from typing_extensions import Self
 
 from kerastorch._graph import record
+from kerastorch._registry import custom_object_scope
 from kerastorch.layers._layer import Layer, _symbolic_of, registry
+from kerastorch.models._config import from_config as graph_from_config
 from kerastorch.training._loop import Trainer
 
 
@@ -126,13 +128,14 @@ class Model(Trainer):
         return json.dumps(serialize_object(self), **kwargs)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """A model from what `get_config` gave."""
-        if cls is Model:
-            from kerastorch.models._functional import Functional
-
-            return Functional.from_config(config)
-        return super().from_config(config)
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        """A model with fresh weights from what `get_config` gave."""
+        with custom_object_scope(custom_objects or {}):
+            return (
+                graph_from_config(cls, config) if "calls" in config else super().from_config(config)
+            )
 
 
 registry.add(Model)

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from kerastorch._graph import KerasTensor, _running, real_tensors
-from kerastorch._registry import deserialize, serialize
+from kerastorch._registry import custom_object_scope, deserialize, serialize
 from kerastorch.config import floatx
 from kerastorch.layers._input import Input, InputLayer
-from kerastorch.layers._layer import Layer, _shape_of, registry
+from kerastorch.layers._layer import Layer, _shape_of, registry, weights_beside
 from kerastorch.models._functional import Functional
 
 
@@ -136,7 +136,8 @@ class Sequential(Functional):
         """Build from the first inputs; from then on ``forward`` is the generated code."""
         if not isinstance(inputs, torch.Tensor):
             inputs = self._convert(inputs)
-        self._build_for((inputs,), {})
+        with weights_beside(inputs):
+            self._build_for((inputs,), {})
         return self.forward(inputs, training=training)
 
     # -- what it is made of ------------------------------------------------------------------------
@@ -179,13 +180,13 @@ class Sequential(Functional):
         return {"name": self.name, "trainable": self._trainable, "layers": layers}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
         """A model with fresh weights from what `get_config` gave."""
-        return cls(
-            [deserialize(layer) for layer in config["layers"]],
-            trainable=config.get("trainable", True),
-            name=config.get("name"),
-        )
+        with custom_object_scope(custom_objects or {}):
+            layers = [deserialize(layer) for layer in config["layers"]]
+        return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() if self.built else Layer.__getstate__(self)

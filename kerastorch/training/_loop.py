@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -259,7 +260,9 @@ class Trainer(Stepper):
         targets = match("y", y, compiled.loss.names, compiled.loss.used)
         for i, _, loss, _ in compiled.loss.terms:
             if isinstance(targets[i], torch.Tensor) and isinstance(loss, Loss):
-                check_targets(loss, targets[i], outputs[i].shape)
+                doubt = check_targets(loss, targets[i], outputs[i].shape)
+                if doubt is not None:
+                    warnings.warn(doubt, stacklevel=3)
 
     def _run_epoch(
         self,

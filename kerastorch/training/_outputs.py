@@ -14,6 +14,7 @@ from torch import nn
 from kerastorch import losses as losses_module
 from kerastorch import metrics as metrics_module
 from kerastorch.losses import Loss
+from kerastorch.losses._base import LossFunctionWrapper
 from kerastorch.metrics import Mean, MeanMetricWrapper, Metric
 
 
@@ -94,16 +95,12 @@ def column(y: Any) -> Any:
 # -- losses ------------------------------------------------------------------------------------------
 
 
-class _FunctionLoss(Loss):
+class _FunctionLoss(LossFunctionWrapper):
     """A plain function ``f(y_true, y_pred)`` giving a scalar or one value a sample."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(name=getattr(function, "__name__", None))
-        self.function = function
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The function's values."""
-        value = self.function(y_true, y_pred)
+        value = super().call(y_true, y_pred)
         if value is None:
             raise ValueError(
                 f"The loss function {self.name!r} gave None: does it return its value?"

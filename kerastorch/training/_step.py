@@ -122,6 +122,9 @@ class Stepper(Layer):
         held = [m for m in self.modules() if isinstance(m, Metric)]
         inner = {id(part) for m in held for part in m.modules() if part is not m}
         named += [(m.name, m) for m in held if id(m) not in inner]
+        if compiled is not None:
+            known = {id(metric) for _, metric in named}
+            named += [(m.name, m) for m in compiled.reports.values() if id(m) not in known]
         return named
 
     def reset_metrics(self) -> None:
@@ -160,7 +163,22 @@ class Stepper(Layer):
             if compiled.metrics.metrics and y is not None:
                 with torch.no_grad():
                     compiled.metrics.update(y, y_pred, sample_weight)
+            self._collect_reports(compiled)
         return self.get_metrics_result()
+
+    def _collect_reports(self, compiled: _Compiled) -> None:
+        """What layers gave to `add_metric` in the last forward pass."""
+        for layer in self._layers() if compiled.epoch is None else compiled.epoch.layers:
+            for name, value in layer._reports:
+                key = (layer.name, name)
+                metric = getattr(value, "_metric", None)
+                if key not in compiled.reports:
+                    compiled.reports[key] = metric or Mean(name=name).to(value.device)
+                    if compiled.epoch is not None:
+                        compiled.epoch.named = None
+                if metric is None:
+                    compiled.reports[key].update_state(value)
+            layer._reports.clear()
 
     def compute_loss(
         self,
@@ -199,8 +217,8 @@ class Stepper(Layer):
     def _forget_losses(self) -> None:
         epoch = self._compiled.epoch if self._compiled is not None else None
         for layer in self._layers() if epoch is None else epoch.layers:
-            if layer._losses:
-                layer._losses.clear()
+            if layer._adds:
+                layer.forget()
 
     def _layers(self) -> list[Layer]:
         return [module for module in self.modules() if isinstance(module, Layer)]
@@ -305,6 +323,7 @@ class _Compiled:
         self.loss = loss
         self.metrics = metrics
         self.tracker = tracker
+        self.reports: dict[tuple[str, str], Metric] = {}  # of add_metric, by layer and name
         self.epoch: _Epoch | None = None  # None outside of the loop
 
     def track(self, loss: torch.Tensor, x: Any) -> None:
