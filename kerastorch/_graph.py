@@ -332,11 +332,24 @@ class _MetaMode(TorchFunctionMode):
         if func is torch.Tensor.__getitem__:  # a constant index is read: a mask decides the shape
             return func(self._to_meta(args[0]), args[1])
         args, kwargs = pytree.tree_map_only(torch.Tensor, self._to_meta, (args, kwargs or {}))
+        if func in _RECURRENT and isinstance(args[3], bool):
+            return _one_step(func, *args)
         return func(*args, **kwargs)
 
     def _to_meta(self, tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor if tensor.is_meta else tensor.detach().to("meta")
         return tensor.to(self.autocast) if self.autocast and tensor.is_floating_point() else tensor
+
+
+#: On meta tensors torch runs these as loops over time, in Python.
+_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+
+
+def _one_step(func: Callable[..., Any], x: torch.Tensor, *args: Any) -> Any:
+    """What a recurrent kernel gives, from one step of time: the shapes of the others are the same."""
+    time = 1 if args[-1] else 0  # batch_first
+    y, *states = func(x.narrow(time, 0, 1), *args)
+    return y.expand(*y.shape[:time], x.shape[time], *y.shape[time + 1 :]), *states
 
 
 def _is_meta(value: Any) -> bool:
@@ -363,13 +376,28 @@ def symbolic_run(target: Any = None) -> Iterator[None]:
             table.update((k, t) for k, t in before.items() if _is_meta(table.get(k)))
 
 
+#: Not empty within a layer of a mixed policy: a layer inside that has another one leaves autocast.
+mixing: list[torch.dtype | None] = []
+
+
 @contextlib.contextmanager
-def autocast(device: str, dtype: torch.dtype) -> Iterator[None]:
-    """`torch.autocast`. The meta device has none: there every floating-point tensor becomes `dtype`."""
-    if device != "meta":
-        with torch.autocast(device, dtype):
-            yield
-        return
+def autocast(device: str, dtype: torch.dtype | None) -> Iterator[None]:
+    """`torch.autocast` to `dtype`, None for none, on the meta device too."""
+    mixing.append(dtype)
+    try:
+        if device == "meta":
+            with _meta_autocast(dtype):
+                yield
+        else:
+            with torch.autocast(device, dtype, enabled=dtype is not None):
+                yield
+    finally:
+        mixing.pop()
+
+
+@contextlib.contextmanager
+def _meta_autocast(dtype: torch.dtype | None) -> Iterator[None]:
+    """Torch has no autocast for meta tensors: here all floating-point ones become `dtype`."""
     mode = _running[-1] if _running else _MetaMode()
     before, mode.autocast = mode.autocast, dtype
     try:

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from typing_extensions import Self
 
+from kerastorch.config import standardize_dtype
+
 _FAMILIES: dict[str, Registry] = {}
 _CUSTOM: dict[str, Any] = {}
 
@@ -206,9 +208,9 @@ def serialize(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (np.ndarray, torch.Tensor)):
-        array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
         kind = "__tensor__" if isinstance(value, torch.Tensor) else "__numpy__"
-        return {"class_name": kind, "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+        dtype = str(value.dtype).removeprefix("torch.")
+        return {"class_name": kind, "config": {"value": value.tolist(), "dtype": dtype}}
     if inspect.isfunction(value) or inspect.isbuiltin(value) or inspect.isclass(value):
         return _serialize_function(value)
     if hasattr(value, "get_config"):
@@ -263,9 +265,10 @@ def deserialize(value: Any) -> Any:
     if "class_name" not in value or "config" not in value:
         return {key: deserialize(item) for key, item in value.items()}
     name, config = value["class_name"], value["config"]
-    if name in ("__numpy__", "__tensor__"):
-        array = np.array(config["value"], dtype=np.dtype(config["dtype"]))
-        return torch.from_numpy(array) if name == "__tensor__" else array
+    if name == "__numpy__":
+        return np.array(config["value"], dtype=np.dtype(config["dtype"]))
+    if name == "__tensor__":
+        return torch.tensor(config["value"], dtype=standardize_dtype(config["dtype"]))
     if name == "__tuple__":
         return tuple(map(deserialize, value.get("items") or config))
     if name == "function":

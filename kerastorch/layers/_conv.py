@@ -34,6 +34,12 @@ def same_padding(
     return pads
 
 
+def check_rank(x: torch.Tensor, rank: int) -> None:
+    """Raise unless `x` has `rank` axes: torch would take one less for data without a batch axis."""
+    if x.dim() != rank:
+        raise ValueError(f"{x.dim()} axes instead of {rank}")
+
+
 def pad_axes(x: torch.Tensor, pads: list[tuple[int, int]], value: float = 0.0) -> torch.Tensor:
     """Pad the last axes of `x`."""
     return F.pad(x, [n for pair in reversed(pads) for n in pair], value=value)
@@ -44,6 +50,7 @@ class _Conv(Layer):
 
     rank: int
     _live_config = (*Layer._live_config, "data_format")
+    _takes_one_tensor = True
     _takes_integers = False
 
     def __init__(
@@ -135,6 +142,7 @@ class _Conv(Layer):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, ..., in) -> (B, ..., filters), or channels first."""
+        check_rank(inputs, self.rank + 2)
         x = inputs.movedim(-1, 1) if self._channels_last else inputs
         padding: Any = 0
         if self.padding != "valid":
@@ -147,7 +155,8 @@ class _Conv(Layer):
                 x = pad_axes(x, pads)
         strides = self.strides
         if self._subsample:
-            x, strides = x[(..., *(slice(None, None, s) for s in strides))], (1,) * self.rank
+            every: Any = (..., *(slice(None, None, s) for s in strides))
+            x, strides = x[every], (1,) * self.rank
         weight = self.kernel.movedim((-1, -2), (0, 1))
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
         x = convolve(x, weight, self.bias, strides, padding, self.dilation_rate, self.groups)
@@ -157,7 +166,10 @@ class _Conv(Layer):
         if not self.built:
             return ""
         axes = "(batch, ..., channels)" if self._channels_last else "(batch, channels, ...)"
-        return f"expected {self.rank + 2} axes {axes} with {self.kernel.shape[-2] * self.groups} channels."
+        channels = self.kernel.shape[-2] * self.groups
+        reach = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        least = f", the others at least {reach} long" if self.padding == "valid" else ""
+        return f"expected {self.rank + 2} axes {axes} with {channels} channels{least}."
 
 
 class Conv1D(_Conv):

@@ -31,6 +31,7 @@ class Dense(Layer):
     (torch.Size([4, 2]), (3, 2))
     """
 
+    _takes_one_tensor = True
     _takes_integers = False
 
     def __init__(
@@ -66,7 +67,8 @@ class Dense(Layer):
         features = input_shape[-1] if len(input_shape) > 1 else None
         if features is None:
             raise ValueError(
-                f"{self._title()}: the last axis of the input must be known, received shape {input_shape}."
+                f"{self._title()}: the input must have a batch axis and a last axis of known size, "
+                f"received shape {input_shape}."
             )
         self.kernel = self.add_weight(
             (features, self.units),
@@ -105,6 +107,8 @@ class Activation(Layer):
     >>> keras.layers.Activation("relu")(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
+
+    _takes_one_tensor = True
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -146,6 +150,8 @@ class Embedding(Layer):
     >>> layer(torch.tensor([[1, 2, 3]])).shape
     torch.Size([1, 3, 64])
     """
+
+    _takes_one_tensor = True
 
     def __init__(
         self,
@@ -189,7 +195,7 @@ class Embedding(Layer):
         """(...) -> (..., output_dim)."""
         if inputs.dtype not in (torch.int64, torch.int32):
             inputs = inputs.long()
-        return F.embedding(inputs, self.embeddings)
+        return F.embedding(inputs, self.embeddings).to(self._compute)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """True where the index is not the padding index 0."""

@@ -7,11 +7,12 @@ import inspect
 import types
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.immutable_collections import immutable_dict, immutable_list
 from torch.utils import _pytree as pytree
 
 from kerastorch import constraints, dtype_policies, initializers, regularizers
@@ -22,6 +23,7 @@ from kerastorch._graph import (
     autocast,
     input_tensor,
     map_symbolic,
+    mixing,
     real_tensors,
     record,
     symbolic_leaves,
@@ -109,8 +111,9 @@ class Layer(Module):
     (torch.Size([2, 3]), ['factor'])
     """
 
-    _live_config = ("name", "trainable", "dtype")
+    _live_config: ClassVar[tuple[str, ...]] = ("name", "trainable", "dtype")
     _takes_in_call = _Call((), None, False)
+    _takes_one_tensor = False  # and no list or dict of them
     _takes_integers = True  # as they are, where a layer without computes on floats alone
     _makes_mask = False  # whether the class writes compute_mask
     _adds = False  # whether `call` has given losses or metrics
@@ -462,9 +465,13 @@ class Layer(Module):
             if isinstance(x, fx.Proxy):  # torch.fx.symbolic_trace: a layer is a leaf
                 tracer: Any = x.tracer
                 return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
+            names = self._takes_in_call.names
+            if not args and names and names[0] in kwargs:
+                args = (kwargs.pop(names[0]),)
             args, kwargs = self._convert(args), {k: self._convert(v) for k, v in kwargs.items()}
             x = args[0] if args else None
-            if not self._takes_integers and _is_integer(x):
+            self._check_single(x)
+            if not (self._takes_integers or x is None or x.is_floating_point()):
                 x = x.to(self._compute)
                 args = (x, *args[1:])
         if self._adds and not collecting:
@@ -488,8 +495,8 @@ class Layer(Module):
                 if takes_mask and masks is not None:
                     kwargs["mask"] = masks
         try:
-            if self._mixed:
-                with autocast(_device(args).type, self._compute):
+            if self._mixed or mixing:
+                with autocast(_device(args).type, self._compute if self._mixed else None):
                     outputs = self._call(mode, args, kwargs)
             elif mode is None or mode is self.training or not self._modules:
                 outputs = self.call(*args, **kwargs)
@@ -515,9 +522,9 @@ class Layer(Module):
 
     def _convert(self, value: Any) -> Any:
         """Arrays become tensors on the layer's device, floating-point ones of the compute dtype."""
-        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        if type(value) in (list, tuple, immutable_list):  # immutable: torch.fx's
             return type(value)(self._convert(item) for item in value)
-        if type(value) is dict:
+        if type(value) in (dict, immutable_dict):
             return {key: self._convert(item) for key, item in value.items()}
         if isinstance(value, (np.ndarray, np.generic)):
             value = torch.as_tensor(value, device=self._device())
@@ -525,13 +532,22 @@ class Layer(Module):
             return value
         if value.dtype is self._compute:
             return value
-        if not value.is_meta and torch.is_autocast_enabled(value.device.type):
-            if value.dtype is not torch.float64:  # which torch's autocast leaves alone
-                return value
+        # Torch's autocast casts in its own time, but leaves float64 alone.
+        casts = not (value.is_meta or mixing) and torch.is_autocast_enabled(value.device.type)
+        if casts and value.dtype is not torch.float64:
+            return value
         mask = getattr(value, "_keras_mask", None)
         value = value.to(self._compute)
         _set_masks(value, mask)
         return value
+
+    def _check_single(self, x: Any) -> None:
+        if self._takes_one_tensor and not isinstance(x, (torch.Tensor, KerasTensor)):
+            several = isinstance(x, (list, tuple, dict))
+            raise TypeError(
+                f"{self._title()} takes one tensor, received {type(x).__name__}"
+                f"{f' of {len(x)}: call it on each, or concatenate them' if several else ''}."
+            )
 
     def _device(self) -> torch.device | None:
         for module in self.modules():
@@ -542,6 +558,7 @@ class Layer(Module):
 
     def _symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Called on symbolic tensors: build, then one node of the graph, masks included."""
+        self._check_single(args[0] if args else next(iter(kwargs.values())))
         if not self.built:
             self._build_for(args, kwargs)
             self._settle()
@@ -612,9 +629,9 @@ class Layer(Module):
             return None
         if getattr(error, "_explained", False):
             return None
-        expected = self._expectation()
+        expected = "" if type(error) is TypeError else self._expectation()
         shapes = ", ".join(str(s) for s in map(_shape_of, args) if s is not None)
-        given = f"input has shape {shapes}" if shapes else "the call failed"
+        given = f"input has shape {shapes}" if shapes else "there is no tensor"
         kind = ValueError if expected and type(error) is RuntimeError else type(error)
         explained = kind(
             f"{self._title()}: {given}{' but ' + expected if expected else '.'} ({error})"
@@ -722,10 +739,6 @@ def _device(value: Any) -> torch.device:
         if isinstance(leaf, torch.Tensor):
             return leaf.device
     return torch.get_default_device()
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and not value.is_floating_point()
 
 
 def weights_beside(inputs: Any) -> AbstractContextManager[Any]:

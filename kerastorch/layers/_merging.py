@@ -16,17 +16,7 @@ class _Merge(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-
-    def build(self, input_shape: Any) -> None:
-        """Check that there is a list of inputs."""
-        if (
-            not isinstance(input_shape, (list, tuple))
-            or not input_shape
-            or not isinstance(input_shape[0], (list, tuple))
-        ):
-            raise ValueError(
-                f"{self._title()} takes a list of tensors, received shape {input_shape}."
-            )
+        self.built = True
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """True where any input is; none if an input has none."""
@@ -34,8 +24,8 @@ class _Merge(Layer):
             return None
         return functools.reduce(torch.logical_or, previous_mask)
 
-    def _makes_weights(self) -> bool:
-        return False
+    def _expectation(self) -> str:
+        return "expected a list of tensors that broadcast."
 
 
 class Add(_Merge):
@@ -68,7 +58,7 @@ class Concatenate(_Merge):
 
     def call(self, inputs: Any) -> torch.Tensor:
         """Tensors alike but for `axis` -> one tensor."""
-        return torch.cat(list(inputs), self.axis)
+        return torch.cat(several(inputs), self.axis)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The inputs' masks, concatenated likewise."""
@@ -85,11 +75,19 @@ class Concatenate(_Merge):
         return torch.cat(masks, self.axis).any(-1)
 
     def _expectation(self) -> str:
-        return f"all axes but {self.axis} must agree."
+        return f"expected a list of tensors that agree in all axes but {self.axis}."
+
+
+def several(inputs: Any) -> list[torch.Tensor]:
+    """Raise unless there is a list of inputs: one tensor would be taken for a list of its rows."""
+    if not isinstance(inputs, (list, tuple)) or not inputs:
+        raise ValueError(f"received {'an empty list' if inputs == [] else 'no list'}")
+    return list(inputs)
 
 
 def aligned(inputs: Any) -> list[torch.Tensor]:
     """Tensors of fewer axes get new ones after the batch axis."""
+    inputs = several(inputs)
     rank = max(x.dim() for x in inputs)
     return [x if x.dim() == rank else x[(slice(None), *(None,) * (rank - x.dim()))] for x in inputs]
 

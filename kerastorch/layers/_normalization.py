@@ -24,6 +24,7 @@ class BatchNormalization(Layer):
     (torch.Size([2, 3]), ['gamma', 'beta', 'moving_mean', 'moving_variance'])
     """
 
+    _takes_one_tensor = True
     _takes_integers = False
 
     def __init__(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from kerastorch.config import standardize_data_format
-from kerastorch.layers._conv import as_tuple, pad_axes, same_padding
+from kerastorch.layers._conv import as_tuple, check_rank, pad_axes, same_padding
 from kerastorch.layers._layer import Layer, registry
 
 
@@ -17,6 +17,7 @@ class _MaxPooling(Layer):
 
     rank: int
     _live_config = (*Layer._live_config, "data_format")
+    _takes_one_tensor = True
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class _MaxPooling(Layer):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, ..., C) -> (B, smaller ..., C), or channels first."""
+        check_rank(inputs, self.rank + 2)
         last = self.data_format == "channels_last"
         x = inputs.movedim(-1, 1) if last else inputs
         if self.padding == "same":
@@ -60,6 +62,7 @@ class _GlobalMaxPooling(Layer):
 
     rank: int
     _live_config = (*Layer._live_config, "data_format")
+    _takes_one_tensor = True
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
@@ -71,6 +74,7 @@ class _GlobalMaxPooling(Layer):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, ..., C) -> (B, C)."""
+        check_rank(inputs, self.rank + 2)
         first = 1 if self.data_format == "channels_last" else 2
         return inputs.amax(tuple(range(first, first + self.rank)), keepdim=self.keepdims)
 

@@ -23,6 +23,8 @@ class Dropout(Layer):
     (tensor([1., 1., 1., 1.]), [0.0, 2.0])
     """
 
+    _takes_one_tensor = True
+
     def __init__(
         self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
     ) -> None:
@@ -31,6 +33,10 @@ class Dropout(Layer):
             raise ValueError(f"Dropout: `rate` must be in [0, 1], received {rate!r}.")
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        if any(not isinstance(size, int | None) for size in self.noise_shape or ()):
+            raise ValueError(
+                f"Dropout: `noise_shape` must hold sizes or None, received {noise_shape!r}."
+            )
         self.seed = seed
         self.supports_masking = True
         self.built = True

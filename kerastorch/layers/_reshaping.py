@@ -21,6 +21,7 @@ class Flatten(Layer):
     """
 
     _live_config = (*Layer._live_config, "data_format")
+    _takes_one_tensor = True
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -7,14 +7,17 @@ nothing else is ever called.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import get_overridable_functions
 
-from kerastorch._graph import OPERATORS, KerasTensor, Node, map_symbolic, reachable, record
+from kerastorch._graph import OPERATORS, KerasTensor, Node, reachable, record
 from kerastorch._registry import deserialize, serialize
+
+#: Arguments that go by a name in `torch`.
+_NAMED = (torch.dtype, torch.memory_format, torch.layout)
 
 
 def to_config(model: Any) -> dict[str, Any]:
@@ -24,21 +27,45 @@ def to_config(model: Any) -> dict[str, Any]:
     places = {(t.node, t.path): ["input", i] for i, t in enumerate(model._flat_inputs)}
     places |= {(node, ()): ["node", i] for i, node in enumerate(nodes)}
 
-    def reference(tensor: KerasTensor) -> _Reference:
-        path: tuple[Any, ...] = tensor.path
-        rest: list[Any] = []
-        while (tensor.node, path) not in places:
-            path, rest = path[:-1], [path[-1], *rest]
-        return _Reference(places[tensor.node, path], rest)
+    constants = {id(tensor): key for tensor, key in model._constants}
 
     def plain(value: Any) -> Any:
-        return _plain(map_symbolic(reference, value))
+        """Arguments of a recorded call as JSON-like data."""
+        if isinstance(value, KerasTensor):
+            path: tuple[Any, ...] = value.path
+            while (value.node, path) not in places:
+                path = path[:-1]
+            return {"tensor": places[value.node, path], "path": list(value.path[len(path) :])}
+        if isinstance(value, torch.Tensor):
+            return {"constant": constants[id(value)]}
+        if isinstance(value, slice):
+            return {"slice": [plain(value.start), plain(value.stop), plain(value.step)]}
+        if value is Ellipsis:
+            return {"ellipsis": True}
+        if isinstance(value, _NAMED):
+            return {"torch": str(value).removeprefix("torch.")}
+        if isinstance(value, torch.device):
+            return {"device": str(value)}
+        if isinstance(value, tuple):
+            return {"tuple": [plain(item) for item in value]}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        if isinstance(value, dict):
+            return {"dict": {key: plain(item) for key, item in value.items()}}
+        return serialize(value)
 
     return {
         "name": model.name,
         "trainable": model.trainable,
         "inputs": [serialize(layer) for layer in model._input_layers],
         "layers": {key: serialize(module) for key, module in model._modules.items()},
+        "automatic_names": [
+            key for key, m in model._modules.items() if getattr(m, "_auto_named", False)
+        ],
+        "constants": {
+            key: {"value": serialize(getattr(model, key)), "trained": key in model._parameters}
+            for key in constants.values()
+        },
         "calls": [
             {
                 "op": node.kind,
@@ -57,16 +84,41 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
     """A model of class `cls` with fresh weights from what `to_config` gave."""
     sources = [deserialize(layer).output for layer in config["inputs"]]
     modules = {key: deserialize(layer) for key, layer in config["layers"].items()}
+    for key in config.get("automatic_names", ()):
+        modules[key]._auto_named = True
+    constants = {}
+    for key, item in config.get("constants", {}).items():
+        value = deserialize(item["value"])
+        constants[key] = nn.Parameter(value) if item["trained"] else value
     results: list[Any] = []
 
     def revive(value: Any) -> Any:
-        if isinstance(value, dict) and "tensor" in value:
+        """The inverse of `plain`."""
+        if isinstance(value, list):
+            return [revive(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "tensor" in value:
             kind, index = value["tensor"]
             found = sources[index] if kind == "input" else results[index]
             for step in value.get("path", ()):
                 found = found[step]
             return found
-        return _unplain(value, revive)
+        if "constant" in value:
+            return constants[value["constant"]]
+        if "slice" in value:
+            return slice(*map(revive, value["slice"]))
+        if "ellipsis" in value:
+            return Ellipsis
+        if "torch" in value and isinstance(getattr(torch, value["torch"], None), _NAMED):
+            return getattr(torch, value["torch"])
+        if "device" in value:
+            return torch.device(value["device"])
+        if "tuple" in value:
+            return tuple(map(revive, value["tuple"]))
+        if "dict" in value:
+            return {key: revive(item) for key, item in value["dict"].items()}
+        return deserialize(value)
 
     for call in config["calls"]:
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
@@ -140,57 +192,3 @@ def _call(op: str, target: str, modules: dict[str, Any], args: Any, kwargs: Any)
 def _is_member(name: Any) -> bool:
     """Whether `name` is a public method or attribute of tensors."""
     return isinstance(name, str) and not name.startswith("_") and hasattr(torch.Tensor, name)
-
-
-# -- arguments ---------------------------------------------------------------------------------------
-
-
-_CONSTANTS = (torch.dtype, torch.memory_format, torch.layout)
-
-
-class _Reference(NamedTuple):
-    """A tensor: the input or call that makes it, and the path to it in the result."""
-
-    at: list[Any]
-    path: list[Any]
-
-
-def _plain(value: Any) -> Any:
-    """Arguments of a recorded call as JSON-like data."""
-    if isinstance(value, _Reference):
-        return {"tensor": value.at, **({"path": value.path} if value.path else {})}
-    if isinstance(value, slice):
-        return {"slice": [_plain(value.start), _plain(value.stop), _plain(value.step)]}
-    if value is Ellipsis:
-        return {"ellipsis": True}
-    if isinstance(value, _CONSTANTS):
-        return {"torch": str(value).removeprefix("torch.")}
-    if isinstance(value, torch.device):
-        return {"device": str(value)}
-    if isinstance(value, tuple):
-        return {"tuple": [_plain(v) for v in value]}
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {"dict": {k: _plain(v) for k, v in value.items()}}
-    return serialize(value)
-
-
-def _unplain(value: Any, revive: Any) -> Any:
-    if isinstance(value, list):
-        return [revive(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if "slice" in value:
-        return slice(*map(revive, value["slice"]))
-    if "ellipsis" in value:
-        return Ellipsis
-    if "torch" in value and isinstance(getattr(torch, value["torch"], None), _CONSTANTS):
-        return getattr(torch, value["torch"])
-    if "device" in value:
-        return torch.device(value["device"])
-    if "tuple" in value:
-        return tuple(map(revive, value["tuple"]))
-    if "dict" in value:
-        return {k: revive(v) for k, v in value["dict"].items()}
-    return deserialize(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import keyword
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import fx, nn
 
 from kerastorch._graph import (
     KerasTensor,
-    Node,
     is_symbolic,
     map_symbolic,
     reachable,
@@ -50,6 +50,8 @@ class Functional(Model, fx.GraphModule):
     _flat_inputs: list[KerasTensor]
     _input_layers: list[Any]
     _input_dtype: torch.dtype
+
+    _inferred = False  # whether the input shape comes from the first data rather than an Input
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)  # the class of its own comes in _init_graph_module
@@ -96,36 +98,35 @@ class Functional(Model, fx.GraphModule):
                 "Make them by calling layers or torch functions on the inputs."
             )
         self.__dict__.update(_inputs=inputs, _outputs=outputs, _flat_inputs=flat)
+        self.__dict__.setdefault("_constants", [])
+        self.__dict__["_input_layers"] = [_input_layer(tensor) for tensor in flat]
         nodes = reachable(flat, outputs)
-        self._name_modules(flat, nodes)
+        self._register([node.target for node in nodes if node.kind == "call_module"])
         self._input_dtype = flat[0].dtype
         self.built = True
+        if not self._trainable:
+            self.trainable = False
         keys = {id(module): key for key, module in self._modules.items()}
         graph = to_fx(flat, outputs, lambda module: keys[id(module)], self._register_constant)
         self.graph = graph
 
-    def _name_modules(self, flat: list[KerasTensor], nodes: list[Node]) -> None:
+    def _register(self, modules: Iterable[nn.Module]) -> None:
         """Register every module once: under its own name if it was given one, else ``dense_1``
         counted within this model, so that two models built alike have the same keys."""
-        layers: list[Any] = []
-        for tensor in flat:
-            node = tensor.node
-            layers.append(node.target if node.kind == "placeholder" else InputLayer(tensor=tensor))
-        modules = dict.fromkeys(node.target for node in nodes if node.kind == "call_module")
+        modules = dict.fromkeys(modules)
         named: dict[str, Any] = {}
-        for module in (*layers, *modules):
+        for module in (*self.__dict__.get("_input_layers", ()), *modules):
             given = isinstance(module, Layer) and not module._auto_named
             if given and named.setdefault(module.name, module) is not module:
                 raise ValueError(
                     f"Two layers of the model are called {module.name!r}. Names must be unique: "
                     "rename one with name=..., or use one layer twice instead of two."
                 )
-        for tensor, layer in zip(flat, layers, strict=True):
-            if tensor.node.kind != "placeholder":
-                tensor.__dict__.setdefault("_input_layer", layer)
         reserved = {m.name for m in modules if isinstance(m, Layer) and not m._auto_named}
         counts: dict[str, int] = {}
-        self._modules.clear()
+        for key in self.__dict__.get("_keys", ()):
+            self._modules.pop(key, None)
+        self.__dict__["_keys"] = []
         for module in modules:
             if isinstance(module, Layer) and not module._auto_named:
                 key = module.name.replace(".", "_")
@@ -145,22 +146,24 @@ class Functional(Model, fx.GraphModule):
             ):
                 key += "_"
             self._modules[key] = module
+            self._keys.append(key)
             adopt(self, module)
-        self.__dict__["_input_layers"] = layers
 
     def _register_constant(self, tensor: torch.Tensor) -> str:
         """A tensor that the graph uses: a parameter is trained, another is a buffer."""
-        parameter = isinstance(tensor, nn.Parameter)
-        table: dict[str, Any] = self._parameters if parameter else self._buffers
-        for key, known in table.items():
+        for known, key in self._constants:
             if known is tensor:
                 return key
-        key = f"{'parameter' if parameter else 'constant'}_{len(table)}"
-        if parameter:
-            self._parameters[key] = tensor  # type: ignore[assignment]
+        if isinstance(tensor, nn.Parameter):
+            key = f"parameter_{len(self._parameters)}"
+            self._parameters[key] = tensor
         else:
+            key = f"constant_{len(self._buffers)}"
             self.register_buffer(key, tensor)
+        self._constants.append((tensor, key))
         return key
+
+    __str__ = nn.Module.__repr__  # `code` has the code
 
     def recompile(self) -> Any:
         """Compile ``forward`` again after an edit of ``graph``."""
@@ -220,18 +223,23 @@ class Functional(Model, fx.GraphModule):
         if value.dim() == len(shape) - 1 and shape[-1] == 1:
             value = value.unsqueeze(-1)
         if value.dim() != len(shape) or any(
-            n is not None and n != m for m, n in zip(value.shape[1:], shape[1:], strict=True)
+            n is not None and n != m and not self._inferred
+            for m, n in zip(value.shape[1:], shape[1:], strict=True)
         ):
             raise ValueError(
                 f"{self._title()}: input {spec.name!r} must have shape {shape}, "
                 f"received {tuple(value.shape)}."
             )
-        if value.dtype is not spec.dtype and (
-            given is not value or not value.is_floating_point()
-        ):
+        if value.dtype is not spec.dtype and (given is not value or not value.is_floating_point()):
             target = self._compute if spec.dtype.is_floating_point else spec.dtype
             value = value.to(target)
         return value
+
+    def _check_inputs(self, x: Any) -> None:
+        self._arrange(x, *(None,) * (len(self._flat_inputs) - 1))
+
+    def _symbolic_outputs(self) -> list[Any]:
+        return self.outputs
 
     def _call_in_mode(self, training: Any, inputs: tuple[Any, ...]) -> Any:
         if isinstance(training, fx.Proxy):
@@ -240,6 +248,8 @@ class Functional(Model, fx.GraphModule):
             return self.forward(*inputs)
 
     def _symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.built:
+            self._build_for(args, kwargs)
         if (len(args) == 1 and len(self._flat_inputs) > 1) or isinstance(args[0], (list, dict)):
             first = args[0]
             args = tuple(self._by_name(first) if isinstance(first, dict) else _leaves(first))
@@ -360,6 +370,11 @@ class Functional(Model, fx.GraphModule):
             if isinstance(node.target, Layer):
                 node.target._nodes.append(node)
         self.graph = graph
+
+
+def _input_layer(tensor: KerasTensor) -> Any:
+    node = tensor.node
+    return node.target if node.kind == "placeholder" else InputLayer(tensor=tensor)
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -155,7 +155,7 @@ def _flat_children(model: torch.nn.Module) -> list[Any]:
 
     found: list[Any] = []
     for child in model._modules.values():
-        if isinstance(child, _Holder):
+        if isinstance(child, (_Holder, torch.nn.ModuleList, torch.nn.ModuleDict)):
             found.extend(_flat_children(child))
         elif child is not None:
             found.append(child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,8 +13,8 @@ from kerastorch._graph import KerasTensor, _running, real_tensors
 from kerastorch._registry import custom_object_scope, deserialize, serialize
 from kerastorch.config import floatx
 from kerastorch.layers._input import Input, InputLayer
-from kerastorch.layers._layer import Layer, _shape_of, registry, weights_beside
-from kerastorch.models._functional import Functional
+from kerastorch.layers._layer import Layer, registry, weights_beside
+from kerastorch.models._functional import Functional, _leaves
 
 
 class Sequential(Functional):
@@ -28,80 +29,88 @@ class Sequential(Functional):
     """
 
     _stack: list[Any]
-    _start: KerasTensor | None
+    _chain: list[
+        KerasTensor
+    ]  # the input and what each layer gives; empty while the input is unknown
 
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:
         Layer.__init__(self, trainable=trainable, name=name)
         self._init_graph_module()
-        self.__dict__.update(_stack=[], _start=None)
+        self.__dict__.update(_stack=[], _chain=[])
         for layer in layers or ():
             self._append(layer)
-        self._restart()
+        self._remake()
 
     # -- the chain ---------------------------------------------------------------------------------
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Append a layer."""
+        before = {"_stack": list(self._stack), "_chain": list(self._chain)}
         self._append(layer)
-        if rebuild:
-            self._restart()
+        try:
+            if rebuild:
+                self._remake()
+        except Exception:
+            self.__dict__.update(before)
+            self._remake()
+            raise
 
     def pop(self, rebuild: bool = True) -> Any:
         """Remove the last layer and give it back."""
         if not self._stack:
             raise ValueError(f"{self._title()} has no layer to remove.")
         layer = self._stack.pop()
+        del self._chain[len(self._stack) + 1 :]
         if rebuild:
-            self._restart()
+            self._remake()
         return layer
 
     def _append(self, layer: Any) -> None:
         if isinstance(layer, (KerasTensor, InputLayer)):
-            if self._stack or self._start is not None:
+            if self._stack or self._chain:
                 raise ValueError(f"{self._title()}: an Input must be the first of the layers.")
-            self.__dict__["_start"] = layer if isinstance(layer, KerasTensor) else layer.output
+            self._chain.append(layer if isinstance(layer, KerasTensor) else layer.output)
             return
         if not isinstance(layer, nn.Module):
             raise TypeError(
                 f"{self._title()}: expected a layer or nn.Module, received {layer!r} "
                 f"of type {type(layer).__name__}."
             )
-        name = getattr(layer, "name", None)
-        if name is not None and any(getattr(known, "name", None) == name for known in self._stack):
+        if isinstance(layer, Layer) and any(layer is known for known in self._stack):
             raise ValueError(
-                f"{self._title()} has two layers called {name!r}. Names must be unique."
+                f"{self._title()}: {layer._title()} is there already. "
+                "To use its weights twice, write the model with the functional API."
             )
-        if not self._stack and self._start is None:
+        if not self._stack and not self._chain:
             shape = getattr(layer, "_declared_shape", None)
             if shape is not None:
-                self.__dict__["_start"] = Input(batch_shape=shape)
+                self._chain.append(Input(batch_shape=shape))
             elif isinstance(layer, Functional) and layer.built and len(layer.inputs) == 1:
-                self.__dict__["_start"] = Input(
-                    batch_shape=layer.inputs[0].shape, dtype=layer.inputs[0].dtype
-                )
+                first = layer.inputs[0]
+                self._chain.append(Input(batch_shape=first.shape, dtype=first.dtype))
         self._stack.append(layer)
 
-    def _restart(self) -> None:
+    def _remake(self) -> None:
         """Make the graph anew, or only register the modules while the input is unknown."""
         self.built = False
-        self._modules.clear()
-        if self._start is not None and self._stack:
-            x = self._start
-            for layer in self._stack:
-                x = layer(x)
-                if not isinstance(x, KerasTensor):
+        if self._chain and self._stack:
+            for layer in self._stack[len(self._chain) - 1 :]:
+                result = layer(self._chain[-1])
+                if not isinstance(result, KerasTensor):
                     raise ValueError(
                         f"{self._title()}: layer {getattr(layer, 'name', layer)!r} has several outputs. "
                         "Use the functional API."
                     )
-            self._set_graph(self._start, x)
+                self._chain.append(result)
+            self._set_graph(self._chain[0], self._chain[-1])
         else:
-            for index, layer in enumerate(self._stack):
-                self._modules[str(index)] = layer
+            for key in ("_flat_inputs", "_inputs", "_outputs", "_input_layers", "_graph", "_code"):
+                self.__dict__.pop(key, None)  # the graph of before is no longer ours
             if "forward" in type(self).__dict__:
-                del type(self).forward  # the graph of before is no longer ours
+                del type(self).forward
+            self._register(self._stack)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the graph and all weights for a shape with the batch axis."""
@@ -112,33 +121,34 @@ class Sequential(Functional):
         self._begin(tuple(input_shape), None)
 
     def _begin(self, shape: tuple[int | None, ...], dtype: Any) -> None:
-        with real_tensors():
-            self.__dict__["_start"] = Input(batch_shape=(None, *shape[1:]), dtype=dtype or floatx())
         running, _running[:] = list(_running), []
         try:
             with real_tensors():
-                self._restart()
+                self._chain.append(Input(batch_shape=(None, *shape[1:]), dtype=dtype or floatx()))
+                self._remake()
+                self._inferred = True
         finally:
             _running[:] = running
+            if not self.built:
+                self._chain.clear()
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        x = args[0]
-        shape = _shape_of(x)
+        leaves = _leaves(args[0])
         if not self._stack:
             raise ValueError(f"{self._title()} has no layers. Add some before calling it.")
-        if shape is None or isinstance(x, (list, dict)):
-            raise ValueError(f"{self._title()} takes one tensor, received {type(x).__name__}.")
-        dtype = getattr(x, "dtype", None)
+        if len(leaves) != 1:
+            raise ValueError(f"{self._title()} takes one tensor, received {len(leaves)}.")
+        dtype = getattr(leaves[0], "dtype", None)
         known = isinstance(dtype, torch.dtype) and not dtype.is_floating_point
-        self._begin(shape, dtype if known and dtype is not torch.uint8 else None)
+        self._begin(leaves[0].shape, dtype if known and dtype is not torch.uint8 else None)
 
     def forward(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Build from the first inputs; from then on ``forward`` is the generated code."""
-        if not isinstance(inputs, torch.Tensor):
-            inputs = self._convert(inputs)
-        with weights_beside(inputs):
-            self._build_for((inputs,), {})
-        return self.forward(inputs, training=training)
+        leaves = [x if isinstance(x, torch.Tensor) else np.asarray(x) for x in _leaves(inputs)]
+        leaves = self._convert(leaves)
+        with weights_beside(leaves):
+            self._build_for((leaves,), {})
+        return self.forward(*leaves, training=training)
 
     # -- what it is made of ------------------------------------------------------------------------
 
@@ -147,37 +157,28 @@ class Sequential(Functional):
         """The layers in order, without the input."""
         return list(self._stack)
 
-    def _unbuilt(self, what: str) -> ValueError:
-        return ValueError(
-            f"{self._title()} has no {what} yet: its input shape is unknown. "
-            "Put keras.Input(...) in front, or call it on data."
-        )
-
-    @property
-    def input_shape(self) -> Any:
-        """Shape of the input, batch axis included."""
-        if not self.built:
-            raise self._unbuilt("input_shape")
-        return super().input_shape
-
-    @property
-    def output_shape(self) -> Any:
-        """Shape of the output, batch axis included."""
-        if not self.built:
-            raise self._unbuilt("output_shape")
-        return super().output_shape
+    def __getattr__(self, name: str) -> Any:
+        if not self.__dict__.get("built") and hasattr(type(self), name):
+            raise AttributeError(
+                f"{self._title()} has no {name} yet: its input shape is unknown. "
+                "Put keras.Input(...) in front, or call it on data."
+            )
+        return super().__getattr__(name)
 
     def _makes_weights(self) -> bool:
-        return not self.built and any(
-            not isinstance(m, Layer) or (not m.built and m._makes_weights()) for m in self._stack
-        )
+        return any(isinstance(m, Layer) and not m.built and m._makes_weights() for m in self._stack)
 
     def get_config(self) -> dict[str, Any]:
         """Input and layers as plain data."""
-        layers = [serialize(layer) for layer in self._stack]
-        if self._start is not None:
-            layers.insert(0, serialize(self._start.node.target))
-        return {"name": self.name, "trainable": self._trainable, "layers": layers}
+        layers = [*(tensor.node.target for tensor in self._chain[:1]), *self._stack]
+        return {
+            "name": self.name,
+            "trainable": self._trainable,
+            "layers": [serialize(layer) for layer in layers],
+            "automatic_names": [
+                i for i, layer in enumerate(layers) if getattr(layer, "_auto_named", False)
+            ],
+        }
 
     @classmethod
     def from_config(
@@ -186,6 +187,8 @@ class Sequential(Functional):
         """A model with fresh weights from what `get_config` gave."""
         with custom_object_scope(custom_objects or {}):
             layers = [deserialize(layer) for layer in config["layers"]]
+        for index in config.get("automatic_names", ()):
+            layers[index]._auto_named = True
         return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
 
     def __getstate__(self) -> dict[str, Any]:

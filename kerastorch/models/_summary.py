@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
@@ -34,7 +34,7 @@ def print_summary(
     connected = hasattr(model, "_stack") is False and any(row[4] for row in rows)
     table = Table(show_lines=False)
     table.add_column("Layer (type)", overflow="fold")
-    table.add_column("Output shape", overflow="fold")
+    table.add_column("Output Shape", overflow="fold")
     table.add_column("Param #", justify="right")
     if connected:
         table.add_column("Connected to", overflow="fold")
@@ -45,7 +45,7 @@ def print_summary(
         if connected:
             cells.append(", ".join(parents))
         if show_trainable:
-            cells.append("Y" if trainable else "N")
+            cells.append(trainable)
         table.add_row(*cells)
 
     buffer = io.StringIO()
@@ -74,11 +74,21 @@ def _rows(model: Any, expand: bool, depth: int = 0) -> Any:
         shape = _shapes(node.outputs) if node is not None else _shape_of_unplaced(layer)
         built = getattr(layer, "built", True)
         count = _count(layer) if built else None
-        parents = [model._label(t) for t in node.parents] if node is not None else []
-        trainable = any(p.requires_grad for _, p in nn.Module.named_parameters(layer))
+        parents = list(dict.fromkeys(_sources(model, node))) if node and not depth else []
+        flags = [p.requires_grad for _, p in nn.Module.named_parameters(layer)]
+        trainable = "-" if not flags else "Y" if any(flags) else "N"
         yield indent + name, type(layer).__name__, shape, count, parents, trainable
         if expand and hasattr(layer, "layers"):
             yield from _rows(layer, expand, depth + 1)
+
+
+def _sources(model: Any, node: Any) -> Iterator[str]:
+    """The layers that feed a call, looking through torch functions."""
+    for tensor in node.parents:
+        if tensor.node.kind in ("placeholder", "call_module"):
+            yield model._label(tensor)
+        else:
+            yield from _sources(model, tensor.node)
 
 
 def _node_in(model: Any, layer: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class ClassWeight:
         """The same batches with the weights in them."""
         if isinstance(batches, ArrayBatches):  # all rows at once, before the first step
             return ArrayBatches(self.weigh(batches.whole()), batches.batch_size, batches.shuffle)
-        return _Weighted(batches, self)
+        return batches.map(self.weigh)
 
     def weigh(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         """A batch with its weights."""
@@ -88,21 +88,6 @@ class ClassWeight:
             )
         weight = torch.where(missing, torch.ones_like(found), found)
         return weight if given is None else weight * given.reshape(weight.shape).to(weight.dtype)
-
-
-class _Weighted(Batches):
-    def __init__(self, inner: Batches, weights: ClassWeight) -> None:
-        self.inner, self.weights = inner, weights
-
-    @property
-    def steps(self) -> int | None:
-        return self.inner.steps
-
-    def first(self) -> Any:
-        return self.inner.first()
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self.weights.weigh, self.inner)
 
 
 def _table(weights: Mapping[Any, Any]) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,13 +15,27 @@ from kerastorch import data as data_module
 from kerastorch import optimizers as optimizers_module
 from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
-from kerastorch.data import Batches, unpack_x_y_sample_weight
+from kerastorch.data import Batches, Epochs, unpack_x_y_sample_weight
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
 from kerastorch.training._class_weight import ClassWeight
+from kerastorch.training._inputs import (
+    check_count,
+    check_frequency,
+    check_optional,
+    epoch_steps,
+    training_data,
+)
 from kerastorch.training._logs import Logs, to_floats
 from kerastorch.training._outputs import match
 from kerastorch.training._step import Stepper, device_of
+
+_RAN_OUT = (
+    "Your input ran out of data; interrupting training. Make sure that your dataset or generator can "
+    "generate at least `steps_per_epoch * epochs` batches. You may need to use the `repeat()` method "
+    "when building your dataset."
+)
+_TOO_FEW = "Your input ran out of data: it gave {} batches where {} were asked for."
 
 
 class Trainer(Stepper):
@@ -36,10 +49,11 @@ class Trainer(Stepper):
     def _prepare(self, batches: Batches) -> None:
         """Build weights, check the first rows, and build the optimizer, before anything changes."""
         first = batches.first()
-        if first is not None:
-            x, _, _ = unpack_x_y_sample_weight(first)
-            self._build_from(x)
-            self._check_inputs(x)
+        if first is None:
+            raise ValueError("`x` gave no batch: the data are empty, or were read before.")
+        x, _, _ = unpack_x_y_sample_weight(first)
+        self._build_from(x)
+        self._check_inputs(x)
         self._place_metrics()
         if self.compiled:
             self._build_optimizer()
@@ -88,18 +102,8 @@ class Trainer(Stepper):
             lambda t: t.to(device, non_blocking=True) if isinstance(t, torch.Tensor) else t, batch
         )
 
-    def _batches(self, batches: Batches) -> Iterable[Any]:
-        """The batches of one epoch, on the device of the model."""
-        if self._waiting():  # the data could not be looked at before: build from its first batch
-            rest = iter(batches)
-            for batch in itertools.islice(rest, 1):
-                self._build_from(unpack_x_y_sample_weight(batch)[0])
-                self._place_metrics()
-                if self.compiled:
-                    self._build_optimizer()
-                if self._compiled is not None and self._compiled.epoch is not None:
-                    self._compiled.epoch = self._make_epoch()
-                batches = itertools.chain([batch], rest)  # type: ignore[assignment]
+    def _on_device(self, batches: Iterable[Any]) -> Iterable[Any]:
+        """The batches on the device of the model."""
         device = device_of(self)
         if device is None or device.type == "cpu":
             return batches
@@ -124,23 +128,34 @@ class Trainer(Stepper):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: Any = 1,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
     ) -> History:
         """Train for a number of epochs.
 
         Args:
-            x, y: arrays, tensors, or lists or dicts of them by input and output; or a DataLoader.
+            x, y: arrays, tensors or data frames, or lists or dicts of them by input and output. Or `x`
+                alone: a `Dataset`, `PyDataset`, torch DataLoader or Dataset, or a generator, whose items
+                are batches ``(x, y)`` or ``(x, y, sample_weight)``.
             batch_size: rows a step (default 32). The last batch of an epoch may be smaller.
             epochs: the epoch to stop after, counted from 0: with `initial_epoch` 2, ``epochs=5``
                 runs three.
             verbose: 0 silent, 1 progress bar, 2 one line an epoch, "auto" 1.
             callbacks: list of `kerastorch.callbacks.Callback`.
             validation_split: this last fraction of the rows is held out, before any shuffle.
-            validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` or a DataLoader.
-            shuffle: new order of the rows each epoch; ``"batch"`` shuffles whole batches.
+            validation_data: ``(x, y)`` or ``(x, y, sample_weight)``, or what `x` alone may be.
+            shuffle: new order of the rows each epoch; ``"batch"`` shuffles whole batches. A `PyDataset`
+                is read in a new order of batches; other data bring their own order.
             class_weight: ``{class: weight}``, or by output name; classes left out weigh 1.
             sample_weight: one weight a row, or a list or dict of them by output.
-            steps_per_epoch: read only this many batches an epoch.
+            steps_per_epoch: batches an epoch. A `Dataset`, DataLoader or generator goes on where the
+                epoch before stopped, unless this is its whole length; when it has no batches left,
+                training ends with a warning. Nothing is read twice.
+            validation_steps: read only this many batches, the same ones each time.
+            validation_freq: validate every so many epochs, or after the epochs in a list.
+            max_queue_size, workers, use_multiprocessing: for a `PyDataset`, see there.
 
         Returns:
             `History`: ``history.history[name]`` has one float an epoch.
@@ -153,95 +168,75 @@ class Trainer(Stepper):
         (['loss'], [0, 1])
         """
         self._require_compiled("fit")
-        _check_count("epochs", epochs, 0)
-        _check_count("initial_epoch", initial_epoch, 0)
-        _check_optional("steps_per_epoch", steps_per_epoch)
-        _check_optional("validation_steps", validation_steps)
-        _check_optional("validation_batch_size", validation_batch_size)
-        train, validation = self._training_data(
+        check_count("epochs", epochs, 0)
+        check_count("initial_epoch", initial_epoch, 0)
+        check_optional("validation_batch_size", validation_batch_size)
+        check_frequency(validation_freq)
+        train, validation = training_data(
             x, y, sample_weight, batch_size, shuffle, validation_split, validation_data,
-            validation_batch_size or batch_size,
+            validation_batch_size,
         )  # fmt: skip
-        self._prepare(train)
-        if class_weight is not None:
-            train = ClassWeight(class_weight, self._names()).apply(train)
-        for batches in (validation, train):
-            if batches is not None:
-                self._check_targets(batches)
+        train.use_workers(workers, use_multiprocessing, max_queue_size)
+        steps_per_epoch = epoch_steps("steps_per_epoch", steps_per_epoch, train)
+        if validation is not None:
+            validation.use_workers(workers, use_multiprocessing, max_queue_size)
+            validation_steps = epoch_steps("validation_steps", validation_steps, validation)
+        with contextlib.closing(train):
+            self._prepare(train)
+            if class_weight is not None:
+                train = ClassWeight(class_weight, self._names()).apply(train)
+            for batches in (validation, train):
+                if batches is not None:
+                    self._check_targets(batches)
+            notify = _callbacks(
+                self, callbacks, history=True, verbose=verbose, epochs=epochs,
+                steps=steps_per_epoch or train.steps,
+            )  # fmt: skip
+            with contextlib.closing(Epochs(train, steps_per_epoch)) as source:
+                self._train(
+                    source, range(initial_epoch, epochs), validation, validation_steps,
+                    validation_freq, notify,
+                )  # fmt: skip
+        self.history = notify.history
+        return self.history  # type: ignore[return-value]
 
-        steps = train.steps if steps_per_epoch is None else steps_per_epoch
-        notify = _callbacks(
-            self, callbacks, history=True, verbose=verbose, epochs=epochs, steps=steps
-        )
+    def _train(
+        self,
+        source: Epochs,
+        epochs: range,
+        validation: Batches | None,
+        validation_steps: int | None,
+        validation_freq: Any,
+        notify: CallbackList,
+    ) -> None:
         self.stop_training = False
         logs: dict[str, Any] = {}
         notify.on_train_begin()
         try:
-            for epoch in range(initial_epoch, epochs):
+            for epoch in epochs:
+                if not source.begin():
+                    break
                 self.reset_metrics()
                 notify.on_epoch_begin(epoch)
                 with in_mode(self, True), self._epoch():
-                    own = self._run_epoch(
-                        self._batches(train), steps, self.train_step, notify, "train"
-                    )
+                    own, seen = self._run_epoch(source, self.train_step, notify, "train")
                     _flush(self.optimizer)
                     logs = to_floats(self._results() if own is None else own)
-                if validation is not None and (epoch + 1 - initial_epoch) % validation_freq == 0:
+                source.end(seen)
+                if not seen:
+                    break
+                if validation is not None and _due(epoch + 1, validation_freq):
                     results = self._run_evaluation(validation, validation_steps, notify)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 notify.on_epoch_end(epoch, logs)
-                if self.stop_training:
+                if self.stop_training or source.exhausted:
                     break
+            if source.exhausted and not self.stop_training:
+                warnings.warn(_RAN_OUT, stacklevel=3)
             if hasattr(self.optimizer, "finalize_variable_values"):
                 self.optimizer.finalize_variable_values(self._trained())
         finally:
             notify.on_train_end(logs)
-        self.history = notify.history
-        return self.history  # type: ignore[return-value]
-
-    def _training_data(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        batch_size: int | None,
-        shuffle: bool | str,
-        validation_split: float,
-        validation_data: Any,
-        validation_batch_size: int | None,
-    ) -> tuple[Batches, Batches | None]:
-        if not isinstance(validation_split, (int, float)) or not 0 <= validation_split < 1:
-            raise ValueError(
-                "`validation_split` must be in (0, 1), the fraction of rows to hold out, "
-                f"received {validation_split!r}."
-            )
-        train = data_module.adapt(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
-        validation = None
-        if validation_data is not None:
-            validation = self._evaluation_data(validation_data, validation_batch_size)
-        elif validation_split:
-            if not isinstance(train, data_module.ArrayBatches):
-                raise ValueError(
-                    "`validation_split` needs arrays, whose last rows it holds out; "
-                    f"received {type(x).__name__}. Use `validation_data`."
-                )
-            whole = data_module.to_tensors(x, y, sample_weight)
-            first, last = data_module.split(whole, validation_split)
-            train = data_module.ArrayBatches(first, batch_size or 32, shuffle)
-            validation = data_module.ArrayBatches(last, validation_batch_size or 32)
-        return train, validation
-
-    @staticmethod
-    def _evaluation_data(given: Any, batch_size: int | None) -> Batches:
-        if isinstance(given, (tuple, list)):
-            if not 2 <= len(given) <= 3:
-                raise ValueError(
-                    "`validation_data` must be (x, y) or (x, y, sample_weight), "
-                    f"received {len(given)} entries."
-                )
-            x, y, weight = (*given, None)[:3]
-            return data_module.adapt(x, y, weight, batch_size=batch_size)
-        return data_module.adapt(given, batch_size=None)
 
     def _names(self) -> list[str] | None:
         declared = self._declared_names()
@@ -252,11 +247,15 @@ class Trainer(Stepper):
         compiled, outputs = self._compiled, self._symbolic_outputs()
         if compiled is None or compiled.loss is None or not outputs:
             return
-        if not isinstance(batches, data_module.ArrayBatches):
-            return
+        if isinstance(batches, data_module.ArrayBatches):
+            batch = batches.whole()
+        else:
+            batch = batches.first()
+            if batch is None or len(batch) == 1:
+                return
         if not compiled.loss.built:
             compiled.loss.build(outputs, self._declared_names())
-        _, y, _ = unpack_x_y_sample_weight(batches.whole())
+        _, y, _ = unpack_x_y_sample_weight(batch)
         targets = match("y", y, compiled.loss.names, compiled.loss.used)
         for i, _, loss, _ in compiled.loss.terms:
             if isinstance(targets[i], torch.Tensor) and isinstance(loss, Loss):
@@ -266,22 +265,20 @@ class Trainer(Stepper):
 
     def _run_epoch(
         self,
-        batches: Iterable[Any],
-        steps: int | None,
+        source: Epochs,
         step_function: Callable[[Any], Any],
         notify: CallbackList,
         mode: str,
-    ) -> Any:
-        """Step through the batches, with the hooks of `mode` around each. Gives what an own step
-        function gave last, None for the built-in one."""
+    ) -> tuple[Any, int]:
+        """Step through the batches of an epoch, with the hooks of `mode` around each. Gives what an own
+        step function gave last, None for the built-in one, and the number of batches."""
         begin = getattr(notify, f"on_{mode}_batch_begin")
         end = getattr(notify, f"on_{mode}_batch_end")
         heard = notify.has_batch_hooks(mode)
         own: Any = None
         kept: Any = None
-        for step, batch in enumerate(batches):
-            if step == steps:
-                break
+        seen = 0
+        for step, batch in enumerate(self._on_device(source)):
             if heard:
                 begin(step)
                 logs = kept() if kept is not None else None
@@ -295,9 +292,10 @@ class Trainer(Stepper):
             else:
                 own = logs
             logs = None
+            seen = step + 1
             if self.stop_training and mode == "train":
                 break
-        return own
+        return own, seen
 
     # -- evaluate and predict ------------------------------------------------------------------------
 
@@ -311,23 +309,29 @@ class Trainer(Stepper):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
     ) -> Any:
-        """Loss and metrics on data, in evaluation mode.
+        """Loss and metrics on data, in evaluation mode. The arguments are those of `fit`; `steps` is the
+        number of batches to read.
 
         Returns:
             ``[loss, metric, ...]`` in the order of `metrics_names`; a float if there is only the
             loss; a dict if `return_dict`.
         """
         self._require_compiled("evaluate")
-        _check_optional("steps", steps)
         batches = data_module.adapt(x, y, sample_weight, batch_size=batch_size)
-        self._prepare(batches)
-        self._check_targets(batches)
-        notify = _callbacks(
-            self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
-        )
-        with self._metrics_kept():
-            results = self._run_evaluation(batches, steps, notify)
+        batches.use_workers(workers, use_multiprocessing, max_queue_size)
+        steps = epoch_steps("steps", steps, batches)
+        with contextlib.closing(batches):
+            self._prepare(batches)
+            self._check_targets(batches)
+            notify = _callbacks(
+                self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
+            )
+            with self._metrics_kept():
+                results = self._run_evaluation(batches, steps, notify)
         if return_dict:
             return results
         values = list(results.values())
@@ -352,9 +356,15 @@ class Trainer(Stepper):
     ) -> dict[str, Any]:
         self.reset_metrics()
         notify.on_test_begin()
-        with in_mode(self, False), torch.no_grad(), self._epoch():
-            own = self._run_epoch(self._batches(batches), steps, self.test_step, notify, "test")
-            logs = to_floats(self._results() if own is None else own)
+        with contextlib.closing(Epochs(batches, steps)) as source:
+            source.begin()
+            with in_mode(self, False), torch.no_grad(), self._epoch():
+                own, seen = self._run_epoch(source, self.test_step, notify, "test")
+                results = self._results() if own is None else own
+                logs = to_floats(results) if seen else {}
+            source.end(seen)
+        if source.exhausted:
+            warnings.warn(_TOO_FEW.format(seen, steps or "at least one"), stacklevel=4)
         notify.on_test_end(logs)
         return logs
 
@@ -365,19 +375,19 @@ class Trainer(Stepper):
         verbose: int | str = 0,
         steps: int | None = None,
         callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
     ) -> Any:
-        """Outputs for all rows as numpy arrays, in evaluation mode.
+        """Outputs for all rows as numpy arrays, in evaluation mode. The arguments are those of `evaluate`;
+        targets and weights in the items of `x` are left aside.
 
         Returns:
             An array; for several outputs a list or dict of them, as the model gives them.
         """
-        _check_optional("steps", steps)
         batches = data_module.adapt(x, batch_size=batch_size)
-        if batches.first() is not None:
-            self._prepare(batches)
-        notify = _callbacks(
-            self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
-        )
+        batches.use_workers(workers, use_multiprocessing, max_queue_size)
+        steps = epoch_steps("steps", steps, batches)
         parts: list[list[torch.Tensor]] = []
         spec: Any = None
 
@@ -387,12 +397,20 @@ class Trainer(Stepper):
             parts.append([output.detach().cpu() for output in outputs])
             return {"outputs": outputs}
 
-        notify.on_predict_begin()
-        with in_mode(self, False), torch.no_grad():
-            self._run_epoch(self._batches(batches), steps, step, notify, "predict")
-        notify.on_predict_end()
-        if not parts:
-            raise ValueError("predict: the data gave no batch.")
+        with contextlib.closing(batches):
+            self._prepare(batches)
+            notify = _callbacks(
+                self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
+            )
+            notify.on_predict_begin()
+            with contextlib.closing(Epochs(batches, steps)) as source:
+                source.begin()
+                with in_mode(self, False), torch.no_grad():
+                    _, seen = self._run_epoch(source, step, notify, "predict")
+                source.end(seen)
+            notify.on_predict_end()
+        if source.exhausted:
+            warnings.warn(_TOO_FEW.format(seen, steps), stacklevel=2)
         return tree.unflatten([_array(column) for column in zip(*parts, strict=True)], spec)
 
     # -- single batches ------------------------------------------------------------------------------
@@ -445,7 +463,7 @@ class Trainer(Stepper):
     def _single(self, x: Any, y: Any, sample_weight: Any) -> Any:
         batches = data_module.ArrayBatches(data_module.to_tensors(x, y, sample_weight), 1 << 62)
         self._prepare(batches)
-        return next(iter(self._batches(batches)))
+        return next(iter(self._on_device(batches)))
 
 
 def _callbacks(
@@ -458,6 +476,13 @@ def _callbacks(
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto', received {verbose!r}.")
     return CallbackList(
         callbacks, add_history=history, add_progbar=level != 0, model=model, verbose=level, **params
+    )
+
+
+def _due(epoch: int, frequency: Any) -> bool:
+    """Whether to validate after this epoch, counted from 1."""
+    return (
+        epoch % frequency == 0 if isinstance(frequency, (int, np.integer)) else epoch in frequency
     )
 
 
@@ -479,13 +504,3 @@ def _scalars(logs: Mapping[str, Any], return_dict: bool) -> Any:
         return values
     flat = list(values.values())
     return flat[0] if len(flat) == 1 else flat
-
-
-def _check_count(name: str, value: Any, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
-        raise ValueError(f"`{name}` must be an integer >= {lowest}, received {value!r}.")
-
-
-def _check_optional(name: str, value: Any) -> None:
-    if value is not None:
-        _check_count(name, value, 1)

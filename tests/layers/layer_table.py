@@ -6,6 +6,7 @@ of its inputs. `ours` and `oracle` build it, with the same random weights in bot
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +36,6 @@ class Case:
     config: dict[str, Any] = field(default_factory=dict)
     free: tuple[int, ...] = ()  # axes that may be unknown, besides the batch
     indices: int = 0  # inputs are integers below this bound
-    smooth: bool = True  # differentiable where random inputs fall
     random: bool = False  # draws in training
     sweep: bool = False  # one of many alike: left out where a test is slow
 
@@ -100,6 +100,13 @@ def random_weights(layer: Any) -> list[np.ndarray]:
 def leaves(value: Any) -> list[Any]:
     """The tensors of an output."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def modes(case: Case) -> tuple[bool, ...]:
+    """The values of `training` with which outputs can be compared: where a call does not name it,
+    it changes nothing, and where it draws, no two calls are alike."""
+    takes = "training" in inspect.signature(case.new().call).parameters
+    return (False, True) if takes and not case.random else (False,)
 
 
 def over(cases: list[Case]) -> Any:
@@ -222,4 +229,3 @@ def _table() -> Iterator[Case]:
 
 CASES = list(_table())
 FEW = [case for case in CASES if not case.sweep]
-DATA_FORMATS = [c for c in CASES if c.config.get("data_format") == "channels_first"]

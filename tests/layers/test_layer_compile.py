@@ -84,5 +84,7 @@ def test_activity_penalty_leaves_the_graph_and_is_of_the_last_batch() -> None:
         penalty = 0.01 * run(x).square().sum() / 2
         assert len(layer.losses) == 1
         torch.testing.assert_close(layer.losses[0], penalty)
-    taken = [torch.autograd.grad(p, [layer.kernel], retain_graph=True) for p in (penalty, *layer.losses)]
+    taken = [
+        torch.autograd.grad(p, [layer.kernel], retain_graph=True) for p in (penalty, *layer.losses)
+    ]
     torch.testing.assert_close(*taken)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import pytest
 import torch
-from layer_table import CASES, FEW, Case, over, scaled, square
+from layer_table import FEW, Case, over, scaled, square
 
 import kerastorch as kt
 
@@ -17,7 +17,7 @@ def rebuilt(layer: Any, config: dict[str, Any]) -> Any:
     return type(layer).from_config(json.loads(json.dumps(config)))
 
 
-@over(CASES)
+@over(FEW)
 def test_round_trip_gives_equal_outputs(case: Case) -> None:
     layer = case.ours()
     config = layer.get_config()
@@ -81,7 +81,9 @@ def test_lambda_of_a_registered_function(function: Any) -> None:
 
 def test_lambda_of_a_lambda_is_refused() -> None:
     layer = kt.layers.Lambda(lambda x: x + 1)
-    with pytest.raises(TypeError, match="lambda has no name to save: write a function and register"):
+    with pytest.raises(
+        TypeError, match="lambda has no name to save: write a function and register"
+    ):
         layer.get_config()
 
 
@@ -90,7 +92,7 @@ def test_lambda_of_an_unknown_function_is_refused() -> None:
         return x
 
     config = kt.layers.Lambda(local).get_config()
-    with pytest.raises(ValueError, match="'local' is not known. Register it"):
+    with pytest.raises(ValueError, match=r"'local' is not known\. Register it"):
         kt.layers.Lambda.from_config(config)
     with kt.saving.custom_object_scope({"local": local}):
         assert kt.layers.Lambda.from_config(config).function is local

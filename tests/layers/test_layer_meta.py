@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from layer_table import CASES, FEW, Case, leaves, over
+from layer_table import CASES, FEW, Case, leaves, modes, over
 
 
 def check(case: Case, layer, training: bool) -> None:
@@ -19,8 +19,9 @@ def check(case: Case, layer, training: bool) -> None:
         assert gradient.shape == tensor.shape
 
 
-@over(CASES)
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("case", "training"), [pytest.param(c, t, id=f"{c}-{t}") for c in CASES for t in modes(c)]
+)
 def test_moved_layer(case: Case, training: bool) -> None:
     layer = case.ours().to("meta")
     assert all(weight.is_meta for weight in layer.weights)

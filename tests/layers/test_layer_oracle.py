@@ -1,12 +1,10 @@
 """With Keras's weights a layer gives Keras's outputs, gradients and moving statistics."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
 import torch
-from layer_table import CASES, Case, leaves, over
+from layer_table import CASES, Case, leaves, modes, over
 
 import kerastorch as kt
 
@@ -24,12 +22,6 @@ def outputs_and_gradients(case: Case, layer, weights, training) -> tuple[list, l
     floating = [x for x in inputs if x.is_floating_point()]
     gradients = torch.autograd.grad(loss, [*floating, *weights])
     return [y.detach() for y in outputs], gradients[: len(floating)], gradients[len(floating) :]
-
-
-def modes(case: Case) -> tuple[bool, ...]:
-    """Where a call does not name it, `training` changes nothing."""
-    takes = "training" in inspect.signature(case.new().call).parameters
-    return (False, True) if takes and not case.random else (False,)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +60,7 @@ def test_moving_statistics_follow_keras_over_steps(case: Case) -> None:
 
 
 def test_frozen_batch_normalization_is_keras() -> None:
-    x = np.random.rand(8, 3).astype("float32")
+    x = torch.rand(8, 3)
     layer, theirs = kt.layers.BatchNormalization(), keras.layers.BatchNormalization()
     layer.trainable = theirs.trainable = False
     close(layer(x, training=True), theirs(x, training=True))
@@ -76,10 +68,10 @@ def test_frozen_batch_normalization_is_keras() -> None:
 
 
 def test_masked_batch_normalization_is_keras() -> None:
-    x = np.random.rand(4, 5, 3).astype("float32")
+    x = torch.rand(4, 5, 3)
     mask = torch.rand(4, 5) > 0.4
     layer, theirs = kt.layers.BatchNormalization(), keras.layers.BatchNormalization()
-    y, expected = (one(torch.from_numpy(x), training=True, mask=mask) for one in (layer, theirs))
+    y, expected = (one(x, training=True, mask=mask) for one in (layer, theirs))
     close(y, expected)
     close(layer.moving_mean.detach(), theirs.moving_mean.value.detach())
     close(layer.moving_variance.detach(), theirs.moving_variance.value.detach())

@@ -1,0 +1,66 @@
+"""`Epochs`: where one epoch ends in the data and the next begins."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from kerastorch.data._batches import Batches
+from kerastorch.data._parallel import close
+from kerastorch.data._tensors import Batch
+
+
+class Epochs:
+    """Batches epoch by epoch.
+
+    Without `steps` an epoch is a pass over the data. With `steps` it is the next so many batches: the pass
+    goes on in the next epoch, and starts again only if `steps` is its whole length or if the data always do.
+
+    >>> from kerastorch.data import Epochs, IterableBatches
+    >>> import torch
+    >>> epochs = Epochs(IterableBatches(torch.arange(5.0).split(1)), steps=2)
+    >>> while epochs.begin():
+    ...     seen = [batch[0].item() for batch in epochs]
+    ...     epochs.end(len(seen))
+    ...     print(seen, epochs.exhausted)
+    [0.0, 1.0] False
+    [2.0, 3.0] False
+    [4.0] True
+    """
+
+    def __init__(self, batches: Batches, steps: int | None = None) -> None:
+        self.batches = batches
+        self.steps = steps
+        self.exhausted = False
+        whole = steps is None or steps == batches.steps
+        self._renewed = not batches.once and (whole or batches.restarts)
+        self._pass: Iterator[Batch] | None = None
+        self._ahead: list[Batch] = []
+
+    def begin(self) -> bool:
+        """Get ready for an epoch. False if the data have run out, so that there will be none."""
+        self.batches.begin_epoch()
+        if self._pass is None:
+            self._pass = iter(self.batches)
+        else:
+            self._ahead = list(itertools.islice(self._pass, 1))
+            self.exhausted = not self._ahead
+        return not self.exhausted
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the epoch; not one more than `steps` is read."""
+        ahead, self._ahead = self._ahead, []
+        return itertools.islice(itertools.chain(ahead, self._pass or ()), self.steps)
+
+    def end(self, seen: int) -> None:
+        """Close the epoch, of which `seen` batches were read."""
+        self.exhausted = seen < (self.steps or 1)
+        self.batches.end_epoch()
+        if self._renewed:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the data; worker processes and threads end."""
+        opened, self._pass = self._pass, None
+        close(opened)
+        self.batches.close()

@@ -1,0 +1,69 @@
+"""`Rows`: arrays cut along their first axis, the fast way from arrays to batches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from kerastorch import tree
+
+#: Bytes that are gathered at once when rows come in another order: batches are views of the result.
+_CHUNK = 1 << 22
+
+
+class Rows:
+    """A nest of arrays with the same number of rows. Entries that are None stay None."""
+
+    def __init__(self, data: Any) -> None:
+        self.leaves, self._spec = tree.flatten_with_spec(data)
+        self._flat = type(data) is tuple and len(data) == len(self.leaves)
+        self._count = next(len(leaf) for leaf in self.leaves if leaf is not None)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """A row, or a slice of rows, as a nest."""
+        return self._nest([None if leaf is None else leaf[index] for leaf in self.leaves])
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Consecutive slices: views, nothing is copied."""
+        return self._cut(self.leaves, size)
+
+    def gathered(self, order: Iterable[int], size: int) -> Iterator[Any]:
+        """Batches of the rows in `order`, several of them gathered at once."""
+        row = sum(leaf[:1].nbytes for leaf in self.leaves if leaf is not None)
+        chunk = size * max(1, _CHUNK // max(1, row * size))
+        if isinstance(order, torch.Tensor):
+            chunks: Iterable[torch.Tensor] = order.split(chunk)
+        else:
+            rest = iter(order)
+            lists = iter(lambda: list(itertools.islice(rest, chunk)), [])
+            chunks = map(torch.tensor, lists)
+        for index in chunks:
+            yield from self._cut([_take(leaf, index) for leaf in self.leaves], size)
+
+    def _cut(self, leaves: list[Any], size: int) -> Iterator[Any]:
+        columns = (
+            itertools.repeat(None) if leaf is None else _split(leaf, size) for leaf in leaves
+        )
+        rows = zip(*columns, strict=False)
+        return rows if self._flat else map(self._nest, rows)
+
+    def _nest(self, leaves: Any) -> Any:
+        return tuple(leaves) if self._flat else tree.unflatten(leaves, self._spec)
+
+
+def _take(leaf: Any, index: torch.Tensor) -> Any:
+    if isinstance(leaf, torch.Tensor):
+        return leaf.index_select(0, index.to(leaf.device))
+    return None if leaf is None else leaf[index.numpy()]
+
+
+def _split(leaf: Any, size: int) -> Any:
+    if isinstance(leaf, torch.Tensor):
+        return leaf.split(size)
+    return [leaf[start : start + size] for start in range(0, len(leaf), size)]

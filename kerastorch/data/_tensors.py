@@ -1,0 +1,169 @@
+"""What users bring as tensors: arrays, frames, lists of numbers, items of a stream."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from kerastorch import tree
+from kerastorch.config import floatx
+from kerastorch.data._unpack import pack_x_y_sample_weight, unpack_x_y_sample_weight
+
+Batch = tuple[Any, ...]
+
+
+def to_batch(item: Any) -> Batch:
+    """An item of a stream, ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``, as a batch of tensors.
+
+    >>> import numpy as np
+    >>> from kerastorch.data import to_batch
+    >>> to_batch((np.zeros((2, 1)), [0, 1]))
+    (tensor([[0.], [0.]]), tensor([0, 1]))
+    """
+    parts = tuple(item) if isinstance(item, (tuple, list)) else (item,)
+    tensors = len(parts) <= 3 and all(type(t) is torch.Tensor and t.dim() for t in parts)
+    if tensors and len({len(t) for t in parts}) == 1:  # nothing to do, and no time to lose
+        return parts
+    return to_tensors(*unpack_x_y_sample_weight(item))
+
+
+def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
+    """Arrays as tensors in a batch-like tuple. All must have the same number of rows."""
+    if x is None:
+        raise ValueError("`x` is missing: give an array, a tensor, or a list or dict of them.")
+    named = [
+        (name, value)
+        for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
+        if value is not None
+    ]
+    converted: dict[str, Any] = {}
+    lengths: dict[str, int] = {}
+    for name, value in named:
+        value = _outer(value)
+        pairs = tree.flatten_with_path(value)
+        if not pairs:
+            raise ValueError(f"`{name}` is empty: {value!r}.")
+        leaves = []
+        for path, leaf in pairs:
+            label = name + "".join(f"[{key!r}]" for key in path)
+            tensor = None if leaf is None else to_tensor(leaf, label)
+            if tensor is not None:
+                if tensor.dim() == 0:
+                    raise ValueError(f"{label} is a scalar; its first axis must be the samples.")
+                lengths[label] = len(tensor)
+            leaves.append(tensor)
+        converted[name] = tree.unflatten(leaves, tree.flatten_with_spec(value)[1])
+    if len(set(lengths.values())) > 1:
+        given = ", ".join(f"{label} has {n}" for label, n in lengths.items())
+        raise ValueError(f"All arrays must have the same number of rows: {given}.")
+    if lengths and next(iter(lengths.values())) == 0:
+        raise ValueError(
+            f"There are no rows: {', '.join(lengths)} {'is' if len(lengths) == 1 else 'are'} empty."
+        )
+    return pack_x_y_sample_weight(
+        converted["x"], converted.get("y"), converted.get("sample_weight")
+    )
+
+
+def _outer(value: Any) -> Any:
+    """A Python list of numbers, or of lists of numbers, is one array; a list of arrays is a nest."""
+    if isinstance(value, (list, tuple)) and value:
+        first = value[0]
+        while isinstance(first, (list, tuple)) and first:
+            first = first[0]
+        if isinstance(first, (bool, int, float, np.generic)):
+            return np.asarray(value)
+    return value
+
+
+def to_tensor(leaf: Any, label: str) -> torch.Tensor:
+    """An array-like of numbers as a tensor that shares its memory where it can; float64 becomes `floatx`."""
+    if isinstance(leaf, torch.Tensor):
+        return leaf.detach()
+    if isinstance(leaf, (str, bytes)) or (
+        not hasattr(leaf, "__array__") and not hasattr(leaf, "__len__")
+    ):
+        raise TypeError(
+            f"{label} is {type(leaf).__name__} {leaf!r:.80}; expected an array, a tensor, a DataLoader, "
+            "a Dataset, a PyDataset, a generator, or a list or dict of arrays."
+        )
+    array = np.asarray(leaf)
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{label} holds Python objects that are not numbers ({error}). "
+                "Convert it to a numeric array; rows of uneven length must be padded."
+            ) from error
+    if array.dtype.kind not in "biufc":
+        raise ValueError(
+            f"{label} has dtype {array.dtype}: expected numbers. Encode text and dates first."
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind == "f" and array.dtype.itemsize >= 8 and floatx() != "float64":
+        array = array.astype(np.float32)
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():
+        # torch warns of read-only arrays; nothing here writes to the data.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def to_element(value: Any) -> Any:
+    """A nest of tuples and dicts with tensors as leaves; lists are arrays, text stays as it is."""
+    if isinstance(value, dict):
+        return {key: to_element(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        parts = [to_element(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
+        return torch.stack(value)
+    if isinstance(value, (torch.Tensor, str, bytes)):
+        return value
+    array = np.asarray(value)
+    if array.size and isinstance(array.flat[0], (str, bytes)):
+        return array
+    return to_tensor(array, "a component")
+
+
+def stack(elements: list[Any]) -> Any:
+    """Elements of one structure as one element with a new first axis."""
+    first = elements[0]
+    if isinstance(first, torch.Tensor):
+        try:
+            return torch.stack(elements)
+        except RuntimeError as error:
+            shapes = sorted({tuple(element.shape) for element in elements})
+            raise ValueError(
+                f"batch: the elements have different shapes {shapes}; pad or crop them with map() first."
+            ) from error
+    if isinstance(first, dict):
+        return {key: stack([element[key] for element in elements]) for key in first}
+    if isinstance(first, tuple):
+        parts = [stack(list(column)) for column in zip(*elements, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    return to_element(np.asarray(elements))
+
+
+def split(data: Batch, fraction: float) -> tuple[Batch, Batch]:
+    """The first rows and the last `fraction` of the rows."""
+    leaves, spec = tree.flatten_with_spec(data)
+    rows = next(len(leaf) for leaf in leaves if leaf is not None)
+    at = math.floor(rows * (1.0 - fraction))
+    if at == 0 or at == rows:
+        raise ValueError(
+            f"`validation_split`={fraction} leaves no rows for {'training' if at == 0 else 'validation'}: "
+            f"there are {rows} rows."
+        )
+    parts = ([None if t is None else t[s] for t in leaves] for s in (slice(at), slice(at, None)))
+    train, validation = (tree.unflatten(part, spec) for part in parts)
+    return train, validation
