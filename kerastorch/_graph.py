@@ -470,6 +470,49 @@ def reachable(inputs: Iterable[KerasTensor], outputs: Any) -> list[Node]:
     return sorted(found, key=lambda node: node.index)
 
 
+def modules_in_order(inputs: list[KerasTensor], layers: list[Any], outputs: Any) -> list[Any]:
+    """Input layers and modules as Keras lists them: the longer the way to the outputs the earlier,
+    at the same distance in the order in which a walk back from the outputs meets them.
+
+    `layers` are the input layers of `inputs`.
+    """
+    starts = {(t.node, t.path): layer for t, layer in zip(inputs, layers, strict=True)}
+
+    def place(tensor: KerasTensor) -> Any:
+        """An input layer or a node."""
+        return starts.get((tensor.node, tensor.path), tensor.node)
+
+    def made_by(place: Any) -> Any:
+        return place.target if isinstance(place, Node) and place.kind == "call_module" else place
+
+    met: dict[Any, int] = {}
+    finished: dict[Any, list[Any]] = {}  # with the places before, each after them
+    walk: list[tuple[Any, Iterator[Any]]] = [(None, iter(map(place, symbolic_leaves(outputs))))]
+    while walk:
+        at, rest = walk[-1]
+        before = next(rest, None)
+        if before is None:
+            walk.pop()
+            if at is not None:
+                finished[at] = _parents(at, place)
+        elif before not in finished:
+            met.setdefault(made_by(before), len(met))
+            walk.append((before, iter(_parents(before, place))))
+
+    distance: dict[Any, int] = dict.fromkeys(layers, 0)
+    away: dict[Any, int] = {}
+    for at in reversed(finished):
+        away[at] = distance[made_by(at)] = max(away.get(at, 0), distance.get(made_by(at), 0))
+        for before in finished[at]:
+            away[before] = max(away[at] + 1, away.get(before, 0))
+    found = sorted(distance, key=lambda what: (-distance[what], met.get(what, -1)))
+    return [what for what in found if isinstance(what, nn.Module)]
+
+
+def _parents(place: Any, of: Callable[[KerasTensor], Any]) -> list[Any]:
+    return [of(tensor) for tensor in place.parents] if isinstance(place, Node) else []
+
+
 def identifier(name: str) -> str:
     """`name` as a Python identifier."""
     name = re.sub(r"\W", "_", name)
@@ -508,12 +551,13 @@ class _Signature(fx.graph.CodeGen):
 def to_fx(
     inputs: list[KerasTensor],
     outputs: Any,
+    nodes: Iterable[Node],
     key_of: Callable[[nn.Module], str],
     constant: Callable[[torch.Tensor], str],
 ) -> fx.Graph:
     """The torch.fx graph from inputs to outputs.
 
-    `key_of` names a module in the root; `constant` registers a tensor there and gives its name.
+    `nodes` are the calls in between, and those that are made for what they do besides. `key_of` names a module in the root; `constant` registers a tensor there and gives its name.
     """
     graph = fx.Graph()
     made: dict[Any, fx.Node] = {}
@@ -539,7 +583,7 @@ def to_fx(
             return made[id(leaf)]
         return leaf
 
-    for node in reachable(inputs, outputs):
+    for node in nodes:
         args, kwargs = fx.node.map_aggregate((node.args, node.kwargs), value)
         target = key_of(node.target) if node.kind == "call_module" else node.target
         made[node, ()] = graph.create_node(node.kind, target, args, kwargs)

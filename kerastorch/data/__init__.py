@@ -10,6 +10,7 @@ from kerastorch.data._dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from kerastorch.data._dataset import Dataset as Dataset
 from kerastorch.data._epochs import Epochs as Epochs
 from kerastorch.data._py_dataset import PyDataset as PyDataset
+from kerastorch.data._py_dataset import Sequence as Sequence
 from kerastorch.data._tensors import split as split
 from kerastorch.data._tensors import to_batch as to_batch
 from kerastorch.data._tensors import to_tensors as to_tensors

@@ -79,6 +79,10 @@ class PyDataset:
         """Called after each epoch."""
 
 
+#: The name in TensorFlow 2 and Keras 2.
+Sequence = PyDataset
+
+
 class PyDatasetBatches(IterableBatches):
     """Batches of a `PyDataset`, by its workers; with `shuffle` in a new order each pass."""
 

@@ -19,7 +19,7 @@ class Rows:
 
     def __init__(self, data: Any) -> None:
         self.leaves, self._spec = tree.flatten_with_spec(data)
-        self._flat = type(data) is tuple and len(data) == len(self.leaves)
+        self._flat = type(data) is tuple and not any(map(tree.is_nested, data))
         self._count = next(len(leaf) for leaf in self.leaves if leaf is not None)
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import get_overridable_functions
 
-from kerastorch._graph import OPERATORS, KerasTensor, Node, reachable, record
+from kerastorch._graph import OPERATORS, KerasTensor, Node, record
 from kerastorch._registry import deserialize, serialize
 
 #: Arguments that go by a name in `torch`.
@@ -22,7 +22,7 @@ _NAMED = (torch.dtype, torch.memory_format, torch.layout)
 
 def to_config(model: Any) -> dict[str, Any]:
     """Layers, the calls between them, inputs and outputs of a functional model."""
-    nodes = reachable(model._flat_inputs, model._outputs)
+    nodes = model._calls()
     keys = {module: key for key, module in model._modules.items()}
     places = {(t.node, t.path): ["input", i] for i, t in enumerate(model._flat_inputs)}
     places |= {(node, ()): ["node", i] for i, node in enumerate(nodes)}
@@ -77,6 +77,7 @@ def to_config(model: Any) -> dict[str, Any]:
         ],
         "input_structure": plain(model._inputs),
         "outputs": plain(model._outputs),
+        "ends": plain(model._ends),
     }
 
 
@@ -124,6 +125,8 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
         results.append(_call(call["op"], call["target"], modules, args, kwargs))
     model = cls(revive(config["input_structure"]), revive(config["outputs"]), name=config["name"])
+    for end in config.get("ends", ()):
+        model._extend(revive(end))
     if not config.get("trainable", True):
         model.trainable = False
     return model
@@ -181,14 +184,14 @@ def _call(op: str, target: str, modules: dict[str, Any], args: Any, kwargs: Any)
     if args and isinstance(args[0], (torch.Tensor, KerasTensor)):
         if op == "call_method" and _is_member(target):
             return record(op, target, args, kwargs)
-        if op == "call_function" and target == "getattr" and _is_member(args[1]):
-            return record(op, getattr, args)
+        if op == "call_function" and target == "getattr" and _is_member(*args[1:2]):
+            return record(op, getattr, args[:2])
     raise ValueError(
         f"The config has a {op} of {target!r}, which is no layer of the model and no function or "
         "method of tensors. Nothing else is called."
     )
 
 
-def _is_member(name: Any) -> bool:
+def _is_member(name: Any = None) -> bool:
     """Whether `name` is a public method or attribute of tensors."""
     return isinstance(name, str) and not name.startswith("_") and hasattr(torch.Tensor, name)

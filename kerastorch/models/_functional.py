@@ -13,13 +13,16 @@ from torch import fx, nn
 
 from kerastorch._graph import (
     KerasTensor,
+    Node,
     is_symbolic,
     map_symbolic,
+    modules_in_order,
     reachable,
     symbolic_leaves,
     to_fx,
 )
 from kerastorch._registry import snake_case
+from kerastorch.layers._endpoints import AddLoss, AddMetric
 from kerastorch.layers._input import InputLayer
 from kerastorch.layers._layer import Layer
 from kerastorch.layers._mode import adopt, in_mode
@@ -49,6 +52,10 @@ class Functional(Model, fx.GraphModule):
     _outputs: Any
     _flat_inputs: list[KerasTensor]
     _input_layers: list[Any]
+    _ordered: list[Any]  # input layers and modules
+    _keys: list[str]  # under which the graph finds the modules
+    _ends: list[KerasTensor]  # calls that no output depends on: add_loss, add_metric
+    _constants: list[tuple[torch.Tensor, str]]
     _input_dtype: torch.dtype
 
     _inferred = False  # whether the input shape comes from the first data rather than an Input
@@ -99,16 +106,59 @@ class Functional(Model, fx.GraphModule):
             )
         self.__dict__.update(_inputs=inputs, _outputs=outputs, _flat_inputs=flat)
         self.__dict__.setdefault("_constants", [])
+        self.__dict__.setdefault("_ends", [])
         self.__dict__["_input_layers"] = [_input_layer(tensor) for tensor in flat]
-        nodes = reachable(flat, outputs)
-        self._register([node.target for node in nodes if node.kind == "call_module"])
+        nodes = self._calls()
+        ordered = modules_in_order(flat, self._input_layers, (outputs, self._ends))
+        self.__dict__["_ordered"] = ordered
+        self._register([module for module in ordered if module not in self._input_layers])
         self._input_dtype = flat[0].dtype
         self.built = True
         if not self._trainable:
             self.trainable = False
         keys = {id(module): key for key, module in self._modules.items()}
-        graph = to_fx(flat, outputs, lambda module: keys[id(module)], self._register_constant)
-        self.graph = graph
+        self.graph = to_fx(
+            flat, outputs, nodes, lambda module: keys[id(module)], self._register_constant
+        )
+
+    def _calls(self) -> list[Node]:
+        """The recorded calls in the order of their making."""
+        return reachable(self._flat_inputs, (self._outputs, self._ends))
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to the training loss: a tensor made of the model's symbolic tensors.
+
+        >>> import torch, kerastorch as keras
+        >>> x = keras.Input((4,))
+        >>> h = keras.layers.Dense(3)(x)
+        >>> model = keras.Model(x, keras.layers.Dense(1)(h))
+        >>> model.add_loss(torch.sum(h) * 0.1)
+        >>> _ = model(torch.ones(2, 4))
+        >>> len(model.losses)
+        1
+        """
+        if isinstance(loss, KerasTensor):
+            self._extend(AddLoss()(loss))
+        else:
+            super().add_loss(loss)
+
+    def add_metric(self, value: Any, name: str | None = None, aggregation: Any = "mean") -> None:
+        """Report a tensor made of the model's symbolic tensors, as its mean over an epoch."""
+        if not isinstance(value, KerasTensor):
+            super().add_metric(value, name, aggregation)
+        elif name is None:
+            raise ValueError(f"{self._title()}.add_metric: give the value a `name`.")
+        else:
+            self._extend(AddMetric(name, aggregation)(value))
+
+    def _extend(self, end: KerasTensor) -> None:
+        """Make a call part of the graph although no output depends on it."""
+        self._ends.append(end)
+        try:
+            self._set_graph(self._inputs, self._outputs)
+        except ValueError:
+            self._ends.pop()
+            raise
 
     def _register(self, modules: Iterable[nn.Module]) -> None:
         """Register every module once: under its own name if it was given one, else ``dense_1``
@@ -126,7 +176,7 @@ class Functional(Model, fx.GraphModule):
         counts: dict[str, int] = {}
         for key in self.__dict__.get("_keys", ()):
             self._modules.pop(key, None)
-        self.__dict__["_keys"] = []
+        self.__dict__["_keys"] = keys = []
         for module in modules:
             if isinstance(module, Layer) and not module._auto_named:
                 key = module.name.replace(".", "_")
@@ -146,7 +196,7 @@ class Functional(Model, fx.GraphModule):
             ):
                 key += "_"
             self._modules[key] = module
-            self._keys.append(key)
+            keys.append(key)
             adopt(self, module)
 
     def _register_constant(self, tensor: torch.Tensor) -> str:
@@ -321,8 +371,9 @@ class Functional(Model, fx.GraphModule):
 
     @property
     def layers(self) -> list[Any]:
-        """Input layers, then the modules in the order of their first use."""
-        return [*self._input_layers, *self._modules.values()]
+        """Input layers and modules, those farthest from the outputs first."""
+        others = [m for m in self._modules.values() if m not in self._ordered]
+        return [*self._ordered, *others]
 
     def get_config(self) -> dict[str, Any]:
         """Layers, the calls between them, inputs and outputs, as plain data. For a subclass that makes
@@ -366,7 +417,7 @@ class Functional(Model, fx.GraphModule):
         state = dict(state)
         graph = state.pop("_fx_graph")
         self.__dict__.update(state)
-        for node in reachable(self._flat_inputs, self._outputs):
+        for node in self._calls():
             if isinstance(node.target, Layer):
                 node.target._nodes.append(node)
         self.graph = graph

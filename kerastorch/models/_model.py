@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from typing_extensions import Self
 
 from kerastorch._graph import record
-from kerastorch._registry import custom_object_scope
+from kerastorch._registry import custom_object_scope, deserialize, serialize_object
 from kerastorch.layers._layer import Layer, _symbolic_of, registry
 from kerastorch.models._config import from_config as graph_from_config
 from kerastorch.training._loop import Trainer
@@ -121,10 +122,6 @@ class Model(Trainer):
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `kerastorch.models.model_from_json`."""
-        import json
-
-        from kerastorch._registry import serialize_object
-
         return json.dumps(serialize_object(self), **kwargs)
 
     @classmethod
@@ -139,6 +136,18 @@ class Model(Trainer):
 
 
 registry.add(Model)
+
+
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """A model with fresh weights from what `Model.to_json` gave.
+
+    >>> import kerastorch as keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.models.model_from_json(model.to_json()).output_shape
+    (None, 2)
+    """
+    with custom_object_scope(custom_objects or {}):
+        return deserialize(json.loads(json_string))
 
 
 def _graph_arguments(

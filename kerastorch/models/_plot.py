@@ -7,7 +7,7 @@ import importlib
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from kerastorch._graph import KerasTensor, Node, reachable, symbolic_leaves
+from kerastorch._graph import KerasTensor, Node, symbolic_leaves
 from kerastorch.models._layout import Box, Edge, Point, arrange
 from kerastorch.models._model import Model
 from kerastorch.models._sequential import Sequential
@@ -39,10 +39,10 @@ class _Look(NamedTuple):
 class _Picture(Box):
     """A layer, a function (`small`), or an expanded model: a frame with boxes `inside`."""
 
-    key: str = ""
     title: str = ""
     rows: list[tuple[str, str]] = field(default_factory=list)
     small: bool = False
+    column: float = 0.0  # where values begin
     takes: list[list[Any]] = field(default_factory=list)  # a frame's boxes by input
     gives: Any = None  # the box in a frame that makes the output at a path
 
@@ -108,8 +108,9 @@ def _parents(node: Node) -> list[KerasTensor]:
 def _nodes(model: Any) -> list[Node]:
     """The calls that lead to the outputs, without those that only make masks."""
     inputs = {(t.node, t.path) for t in model._flat_inputs}
-    nodes = reachable(model._flat_inputs, model._outputs)
-    wanted = {t.node for t in model.outputs if (t.node, t.path) not in inputs}
+    nodes = model._calls()
+    ends = (*model.outputs, *model._ends)
+    wanted = {t.node for t in ends if (t.node, t.path) not in inputs}
     for node in reversed(nodes):
         if node in wanted:
             wanted |= {t.node for t in _parents(node) if (t.node, t.path) not in inputs}
@@ -154,12 +155,13 @@ def _each(texts: Iterable[str]) -> str:
 # Lengths are in points, 1/72 inch.
 _MARGIN, _PAD, _HEADER, _ROW = 14.0, 10.0, 26.0, 21.0
 _TITLE, _TEXT = 14.0, 12.0  # font sizes
+_FINE = 8.0  # pixels a point at which text for SVG is measured
 _INK, _GREY, _PALE, _WHITE = "#24292f", "#6b7280", "#e8ebef", "#ffffff"
 _FRAMES = ("#f3f6fa", "#e6ecf4")  # nested models, alternating by depth
 _BADGES = {"Trainable": "#1a7f37", "Non-trainable": "#b42318"}
 
 
-@dataclass
+@dataclass(repr=False)
 class Dot:
     """The picture of a model: as DOT text for graphviz, or drawn here as SVG text or a Pillow image."""
 
@@ -183,7 +185,7 @@ class Dot:
 
     def to_svg(self) -> str:
         """The picture as SVG; every box and arrow is a group with its name as title."""
-        width, height, groups = _draw(self)
+        width, height, groups = _draw(self, _FINE)
         body = "\n".join(
             f'<g class="{kind}"><title>{escape(name)}</title>{"".join(map(_svg, marks))}</g>'
             for kind, name, marks in groups
@@ -198,8 +200,8 @@ class Dot:
         """The picture as a `PIL.Image.Image` of `dpi` pixels an inch."""
         from PIL import Image, ImageDraw
 
-        width, height, groups = _draw(self)
         scale = self.dpi / 72
+        width, height, groups = _draw(self, scale)
         image = Image.new("RGB", (math.ceil(width * scale), math.ceil(height * scale)), _WHITE)
         pen = ImageDraw.Draw(image)
         for mark in (mark for _, _, marks in groups for mark in marks):
@@ -215,7 +217,9 @@ def _quoted(text: str) -> str:
 
 def _dot(box: _Picture) -> str:
     if box.inside:
-        head = f"subgraph {_quoted('cluster_' + box.key)} {{\nlabel={_quoted(box.title)} labeljust=l"
+        head = (
+            f"subgraph {_quoted('cluster_' + box.key)} {{\nlabel={_quoted(box.title)} labeljust=l"
+        )
         return "\n".join([head, "style=dashed", *map(_dot, box.inside), "}"])
     ink, paper = (_INK, _PALE) if box.small else (_WHITE, _INK)
     cells = f'<tr><td colspan="2" bgcolor="{paper}"><font color="{ink}"><b>{escape(box.title)}</b></font></td></tr>'
@@ -232,14 +236,13 @@ def _dot(box: _Picture) -> str:
 
 
 class _Mark(NamedTuple):
-    """A rectangle (two corners), text (the left end of its middle), line or filled polygon."""
+    """A rectangle (two corners), text (its left end or its middle), line or arrow head (polygon)."""
 
     kind: str
     points: list[Point]
     fill: str
-    edge: str = ""
     text: str = ""
-    size: float = 0.0
+    size: float = _TEXT
 
 
 @functools.cache
@@ -249,34 +252,38 @@ def _font(pixels: float) -> Any:
     return ImageFont.load_default(pixels)
 
 
-def _width(text: str, size: float) -> float:
-    return float(_font(size * 8).getlength(text)) / 8
+def _width(text: str, size: float, scale: float) -> float:
+    """In points, where `scale` pixels are a point: glyphs fill whole pixels."""
+    return float(_font(size * scale).getlength(text)) / scale
 
 
-def _measure(box: _Picture, swap: bool) -> None:
+def _measure(box: _Picture, swap: bool, scale: float) -> None:
     """Set the sizes of boxes, with the axes swapped for pictures from left to right; a frame has at
     least the room of its title."""
     for child in box.inside:
-        _measure(child, swap)
-    wide, high = _width(box.title, _TITLE), 0.0
+        _measure(child, swap, scale)
+    wide, high = _width(box.title, _TITLE, scale), 0.0
     if not box.inside:
-        names = max((_width(label, _TEXT) + _PAD for label, _ in box.rows if label), default=0)
-        values = max((_width(value, _TEXT) for _, value in box.rows), default=0)
-        wide, high = max(wide, names + values) + 2 * _PAD, _HEADER + _ROW * len(box.rows)
+        labels = [_width(label, _TEXT, scale) + _PAD for label, _ in box.rows if label]
+        values = [_width(value, _TEXT, scale) for _, value in box.rows]
+        box.column = max(labels, default=0.0)
+        wide = max(wide, box.column + max(values, default=0.0)) + 2 * _PAD
+        high = _HEADER + _ROW * len(box.rows)
     box.width, box.height = (high, wide) if swap else (wide, high)
 
 
-def _draw(dot: Dot) -> tuple[float, float, list[tuple[str, str, list[_Mark]]]]:
+def _draw(dot: Dot, scale: float) -> tuple[float, float, list[tuple[str, str, list[_Mark]]]]:
     """Width, height, and groups of marks: kind, name, marks."""
     swap = dot.rankdir == "LR"
     root = _Picture(inside=[dot.frame] if dot.subgraph else dot.frame.inside)
     for box in root.inside:
-        _measure(box, swap)
+        _measure(box, swap, scale)
     flow = [edge for edge in dot.edges if edge[0] is not edge[1]]
     flipped = arrange(root, flow, (_HEADER, _PAD) if swap else (_PAD, _HEADER))
 
     def at(x: float, y: float) -> Point:
-        return (y + _MARGIN, x + _MARGIN) if swap else (x + _MARGIN, y + _MARGIN)
+        x, y = round(x + _MARGIN, 1), round(y + _MARGIN, 1)
+        return (y, x) if swap else (x, y)
 
     frames, arrows, boxes = [], [], []
 
@@ -297,46 +304,44 @@ def _draw(dot: Dot) -> tuple[float, float, list[tuple[str, str, list[_Mark]]]]:
 
     walk(root, 0, 0, 0)
     for edge in dot.edges:
-        points = [at(*point) for point in root.routes[edge]]
-        name = f"{edge[0].key} -> {edge[1].key}"  # type: ignore[attr-defined]
+        points = [point for point, _ in itertools.groupby(at(*p) for p in root.routes[edge])]
+        name = f"{edge[0].key} -> {edge[1].key}"
         arrows.append(("edge", name, _arrow_marks(points[::-1] if edge in flipped else points)))
     width, height = at(root.width + _MARGIN, root.height + _MARGIN)
     return width, height, frames + arrows + boxes
 
 
 def _frame_marks(box: _Picture, corners: list[Point], depth: int) -> list[_Mark]:
-    place = (corners[0][0] + _PAD, corners[0][1] + _HEADER / 2)
+    (left, top), _ = corners
+    place = (left + _PAD, top + _HEADER / 2)
     return [
-        _Mark("rect", corners, _FRAMES[depth % 2], _GREY),
-        _Mark("text", [place], _GREY, text=box.title, size=_TITLE),
+        _Mark("rect", corners, _FRAMES[depth % 2]),
+        _Mark("text", [place], _GREY, box.title, _TITLE),
     ]
 
 
 def _box_marks(box: _Picture, corners: list[Point]) -> list[_Mark]:
-    (left, top), (right, bottom) = corners
-    column = max((_width(label, _TEXT) + _PAD for label, _ in box.rows if label), default=0)
+    (left, top), (right, _) = corners
     ink, paper = (_INK, _PALE) if box.small else (_WHITE, _INK)
-
-    def centred(text: str, size: float, fill: str, y: float) -> _Mark:
-        x = (left + right - _width(text, size)) / 2
-        return _Mark("text", [(x, y)], fill, text=text, size=size)
-
+    middle = (left + right) / 2
     marks = [
-        _Mark("rect", [(left, top), (right, top + _HEADER)], paper, _INK),
-        centred(box.title, _TITLE, ink, top + _HEADER / 2),
+        _Mark("rect", [(left, top), (right, top + _HEADER)], paper),
+        _Mark("centred", [(middle, top + _HEADER / 2)], ink, box.title, _TITLE),
     ]
     for i, (label, value) in enumerate(box.rows):
         y = top + _HEADER + _ROW * i
-        fill = _WHITE if label else _BADGES[value]
-        marks.append(_Mark("rect", [(left, y), (right, y + _ROW)], fill, _INK))
-        y += _ROW / 2
+        row, y = [(left, y), (right, y + _ROW)], y + _ROW / 2
         if label:
-            place = (left + _PAD, y)
-            marks.append(_Mark("text", [place], _GREY, text=label, size=_TEXT))
-            place = (left + _PAD + column, y)
-            marks.append(_Mark("text", [place], _INK, text=value, size=_TEXT))
+            marks += [
+                _Mark("rect", row, _WHITE),
+                _Mark("text", [(left + _PAD, y)], _GREY, label),
+                _Mark("text", [(left + _PAD + box.column, y)], _INK, value),
+            ]
         else:
-            marks.append(centred(value, _TEXT, _WHITE, y))
+            marks += [
+                _Mark("rect", row, _BADGES[value]),
+                _Mark("centred", [(middle, y)], _WHITE, value),
+            ]
     return marks
 
 
@@ -351,30 +356,38 @@ def _arrow_marks(points: list[Point]) -> list[_Mark]:
 
 def _svg(mark: _Mark) -> str:
     (x, y), *rest = mark.points
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
     if mark.kind == "rect":
         size = f'width="{rest[0][0] - x:.1f}" height="{rest[0][1] - y:.1f}"'
-        return f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="{mark.fill}" stroke="{mark.edge}"/>'
-    if mark.kind == "text":
-        return (
-            f'<text x="{x:.1f}" y="{y:.1f}" dominant-baseline="central" font-size="{mark.size:g}" '
-            f'textLength="{_width(mark.text, mark.size):.1f}" fill="{mark.fill}">{escape(mark.text)}</text>'
-        )
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
+        return f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="{mark.fill}" stroke="{_INK}"/>'
     if mark.kind == "line":
         return f'<polyline points="{points}" fill="none" stroke="{mark.fill}" stroke-width="1.2"/>'
-    return f'<polygon points="{points}" fill="{mark.fill}"/>'
+    if mark.kind == "head":
+        return f'<polygon points="{points}" fill="{mark.fill}"/>'
+    anchor = "middle" if mark.kind == "centred" else "start"
+    length = _width(mark.text, mark.size, _FINE)
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="central" '
+        f'font-size="{mark.size:g}" textLength="{length:.1f}" fill="{mark.fill}">'
+        f"{escape(mark.text)}</text>"
+    )
 
 
 def _paint(pen: Any, mark: _Mark, scale: float) -> None:
-    points = [(x * scale, y * scale) for x, y in mark.points]
+    points = [(round(x * scale), round(y * scale)) for x, y in mark.points]
     if mark.kind == "rect":
-        pen.rectangle(points, mark.fill, mark.edge, max(1, round(scale)))
-    elif mark.kind == "text":
-        pen.text(points[0], mark.text, mark.fill, _font(mark.size * scale), anchor="lm")
-    elif mark.kind == "line":
-        pen.line(points, mark.fill, max(1, round(1.2 * scale)), joint="curve")
-    else:
+        pen.rectangle(points, mark.fill, _INK, max(1, round(0.8 * scale)))
+    elif mark.kind == "line":  # of upright and level parts
+        width = max(1, round(1.2 * scale))
+        for pair in itertools.pairwise(points):
+            (a, b), (c, d) = map(sorted, zip(*pair, strict=True))
+            low, high = width // 2, (width - 1) // 2
+            pen.rectangle((a - low, c - low, b + high, d + high), mark.fill)
+    elif mark.kind == "head":
         pen.polygon(points, mark.fill)
+    else:
+        anchor = "mm" if mark.kind == "centred" else "lm"
+        pen.text(points[0], mark.text, mark.fill, _font(mark.size * scale), anchor)
 
 
 # -- the public functions --------------------------------------------------------------------------
@@ -394,16 +407,118 @@ def model_to_dot(
     splines: str = "ortho",
     **kwargs: Any,
 ) -> Dot:
+    """The picture of a model as an object: ``to_string()`` is DOT text for graphviz.
+
+    The arguments are those of `plot_model`. With `subgraph`, the model itself is a cluster too.
+    Source: `keras.utils.model_to_dot`, which returns pydot's objects.
+
+    >>> import kerastorch as keras
+    >>> x = keras.Input((4,), name="x")
+    >>> model = keras.Model(x, keras.layers.Dense(3, name="scores")(x))
+    >>> print(keras.utils.model_to_dot(model).to_string())
+    digraph {
+    ...
+    "x" [label=<...<b>x: InputLayer</b>...>];
+    "scores" [label=<...<b>scores: Dense</b>...>];
+    "x" -> "scores";
+    }
+    """
     if kwargs:
-        raise TypeError(f"model_to_dot got unknown arguments: {', '.join(kwargs)}.")
+        raise ValueError(f"Unknown or no longer supported arguments: {', '.join(kwargs)}.")
+    if rankdir not in ("TB", "LR"):
+        raise ValueError(
+            f'`rankdir` must be "TB" (top to bottom) or "LR" (left to right), received {rankdir!r}.'
+        )
+    if not isinstance(dpi, (int, float)) or dpi <= 0:
+        raise ValueError(f"`dpi` must be a positive number of pixels an inch, received {dpi!r}.")
+    if not isinstance(model, Model):
+        raise TypeError(f"`model` must be a Model, received {type(model).__name__}.")
+    if not model.built:
+        raise ValueError(
+            f"Model {model.name!r} is not built yet, so its graph is unknown. Call it on a batch of "
+            "data, call `build()`, or begin it with an Input."
+        )
     look = _Look(
-        show_layer_names, show_layer_activations, show_shapes, show_dtype, show_trainable, expand_nested
+        show_layer_names,
+        show_layer_activations,
+        show_shapes,
+        show_dtype,
+        show_trainable,
+        expand_nested,
     )
     edges: dict[Edge, None] = {}
     if "_flat_inputs" in model.__dict__:
         frame = _read(model, look, edges)
-        frame.key = model.name
-    else:
-        box = _box(model, model.name, model.name, [], [], look)
-        frame = _Picture(key=model.name, title=model.name, inside=[box])
+    else:  # what its call does is Python code
+        frame = _Picture(title=model.name)
+        frame.inside = [_box(model, model.name, model.name, [], [], look)]
     return Dot(frame, list(edges), rankdir, dpi, splines, subgraph)
+
+
+def plot_model(
+    model: Any,
+    to_file: str | Path = "model.png",
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = True,
+    rankdir: str = "TB",
+    expand_nested: bool = False,
+    dpi: float = 200,
+    show_layer_activations: bool = False,
+    show_trainable: bool = False,
+    splines: str = "ortho",
+    **kwargs: Any,
+) -> Any:
+    """Draw a model into a file: a box for each layer, an arrow for each tensor.
+
+    A functional or `Sequential` model shows its layers, and as light boxes the torch functions
+    between them; a subclassed model, whose `call` is Python code, is one box. Nothing but Python
+    packages is needed.
+
+    Args:
+        to_file: a path that ends in .png (or nothing), .svg, or .dot (text for graphviz).
+        show_shapes, show_dtype: of what each layer takes and makes; None is an axis of any size.
+        show_layer_names: "name: Type" as title instead of the type alone.
+        rankdir: "TB" from top to bottom, "LR" from left to right.
+        expand_nested: show the layers of models within the model, in a frame.
+        dpi: pixels an inch of a PNG; text has 12 and 14 points.
+        show_layer_activations, show_trainable: rows for these.
+        splines: how graphviz draws the arrows of a .dot file; here they have right angles.
+
+    Returns:
+        The picture to display if IPython runs and the file is a PNG, else None.
+
+    Source: `keras.utils.plot_model`.
+
+    >>> import kerastorch as keras
+    >>> x = keras.Input((4,), name="x")
+    >>> model = keras.Model(x, keras.layers.Dense(3, name="scores")(x))
+    >>> keras.utils.plot_model(model, "model.bmp")
+    Traceback (most recent call last):
+    ValueError: `to_file` must end in .png, .svg or .dot, received 'model.bmp'.
+    """
+    path = Path(to_file)
+    suffix = path.suffix.lower() or ".png"
+    if suffix not in (".png", ".svg", ".dot"):
+        raise ValueError(f"`to_file` must end in .png, .svg or .dot, received {str(to_file)!r}.")
+    dot = model_to_dot(
+        model,
+        show_shapes=show_shapes,
+        show_dtype=show_dtype,
+        show_layer_names=show_layer_names,
+        rankdir=rankdir,
+        expand_nested=expand_nested,
+        dpi=dpi,
+        show_layer_activations=show_layer_activations,
+        show_trainable=show_trainable,
+        splines=splines,
+        **kwargs,
+    )
+    if suffix != ".png":
+        text = dot.to_svg() if suffix == ".svg" else dot.to_string()
+        path.write_text(text, encoding="utf-8")
+        return None
+    dot.to_image().save(path, format="png", dpi=(dpi, dpi))
+    if "IPython" not in sys.modules:
+        return None
+    return importlib.import_module("IPython.display").Image(filename=str(path))

@@ -93,11 +93,9 @@ def _sources(model: Any, node: Any) -> Iterator[str]:
 
 def _node_in(model: Any, layer: Any) -> Any:
     """The first call of `layer` in the graph of `model`."""
-    from kerastorch._graph import reachable
-
     if "_flat_inputs" not in model.__dict__:
         return None
-    for node in reachable(model._flat_inputs, model._outputs):
+    for node in model._calls():
         if node.target is layer:
             return node
     return None

@@ -15,7 +15,7 @@ from kerastorch import data as data_module
 from kerastorch import optimizers as optimizers_module
 from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
-from kerastorch.data import Batches, Epochs, unpack_x_y_sample_weight
+from kerastorch.data import ArrayBatches, Batches, Epochs, unpack_x_y_sample_weight
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
 from kerastorch.training._class_weight import ClassWeight
@@ -185,9 +185,9 @@ class Trainer(Stepper):
             self._prepare(train)
             if class_weight is not None:
                 train = ClassWeight(class_weight, self._names()).apply(train)
-            for batches in (validation, train):
-                if batches is not None:
-                    self._check_targets(batches)
+            if isinstance(validation, ArrayBatches):
+                self._check_targets(validation)
+            self._check_targets(train)
             notify = _callbacks(
                 self, callbacks, history=True, verbose=verbose, epochs=epochs,
                 steps=steps_per_epoch or train.steps,
@@ -247,12 +247,9 @@ class Trainer(Stepper):
         compiled, outputs = self._compiled, self._symbolic_outputs()
         if compiled is None or compiled.loss is None or not outputs:
             return
-        if isinstance(batches, data_module.ArrayBatches):
-            batch = batches.whole()
-        else:
-            batch = batches.first()
-            if batch is None or len(batch) == 1:
-                return
+        batch = batches.whole() if isinstance(batches, ArrayBatches) else batches.first()
+        if batch is None:
+            return
         if not compiled.loss.built:
             compiled.loss.build(outputs, self._declared_names())
         _, y, _ = unpack_x_y_sample_weight(batch)
@@ -461,7 +458,7 @@ class Trainer(Stepper):
         return tree.map_structure(lambda t: _array([t.detach().cpu()]), outputs)
 
     def _single(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        batches = data_module.ArrayBatches(data_module.to_tensors(x, y, sample_weight), 1 << 62)
+        batches = ArrayBatches(data_module.to_tensors(x, y, sample_weight), 1 << 62)
         self._prepare(batches)
         return next(iter(self._on_device(batches)))
 

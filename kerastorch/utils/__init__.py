@@ -1,12 +1,31 @@
-"""Helpers around training: label encoding, normalisation, seeds, the progress bar, batches by number."""
+"""Helpers around training: label encoding, normalisation, seeds, the progress bar, batches, plots."""
 
 from __future__ import annotations
 
+import importlib as _importlib
+from typing import Any as _Any
+
 from kerastorch.data import PyDataset as PyDataset
-from kerastorch.data import PyDataset as Sequence
+from kerastorch.data import Sequence as Sequence
 from kerastorch.data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from kerastorch.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from kerastorch.utils._numerical import normalize as normalize
 from kerastorch.utils._numerical import to_categorical as to_categorical
 from kerastorch.utils._progbar import Progbar as Progbar
 from kerastorch.utils._seed import set_random_seed as set_random_seed
+
+# What needs packages above this one, imported when it is first asked for.
+_LATER = {
+    "model_to_dot": "kerastorch.models._plot",
+    "plot_model": "kerastorch.models._plot",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return getattr(_importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])

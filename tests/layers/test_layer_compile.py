@@ -53,7 +53,6 @@ REPRESENTATIVE = {
     "Dense": lambda c: c.config.get("activation") == "relu",
     "Conv2D": lambda c: c.config.get("activation") == "relu",
     "BatchNormalization": lambda c: len(c.shape) == 2,
-    "MaxPooling2D": lambda c: c.config["padding"] == "same",
 }
 
 

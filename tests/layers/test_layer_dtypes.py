@@ -12,7 +12,7 @@ import kerastorch as kt
 
 FLOATS = [case for case in FEW if not case.indices]
 COMPUTES = ("Dense", "Conv1D", "Conv2D")
-POLICIES = ("float16", "bfloat16", "float64", "mixed_bfloat16", "mixed_float16")
+POLICIES = ("bfloat16", "float64", "mixed_bfloat16", "mixed_float16")
 
 
 def run(layer: Any, case: Case, inputs: list[torch.Tensor], training: bool = False) -> Any:

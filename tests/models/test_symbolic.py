@@ -23,18 +23,23 @@ P = nn.Parameter(torch.linspace(-1, 1, 6))
 C = torch.linspace(0.5, 2, 6)
 MATRIX = torch.linspace(-1, 1, 18).reshape(6, 3)
 
-UNARY = (
-    "abs acos acosh all any argmax argmin argsort asinh atan ceil clone cos cosh count_nonzero cumsum deg2rad "
-    "diag_embed digamma erf erfc exp exp2 expm1 flatten floor frac isfinite isinf isnan lgamma log1p "
-    "logical_not max mean median min nan_to_num nanmean nansum neg norm numel ones_like positive prod "
-    "ravel reciprocal relu round rsqrt sgn sigmoid sign sin sinc sinh sqrt square squeeze std sum tan "
-    "tanh tril triu trunc unbind var zeros_like"
-).split()
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+UNARY = words("""
+    abs acos acosh all any argmax argmin argsort asinh atan ceil clone cos cosh count_nonzero cumsum
+    deg2rad diag_embed digamma erf erfc exp exp2 expm1 flatten floor frac isfinite isinf isnan lgamma
+    log1p logical_not max mean median min nan_to_num nanmean nansum neg norm numel ones_like positive
+    prod ravel reciprocal relu round rsqrt sgn sigmoid sign sin sinc sinh sqrt square squeeze std sum
+    tan tanh tril triu trunc unbind var zeros_like
+""")
 WITH_AXIS = {"argsort", "cumsum", "unbind"}
-ACTIVATIONS = (
-    "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish relu relu6 "
-    "selu sigmoid silu softplus softshrink softsign tanh tanhshrink"
-).split()
+ACTIVATIONS = words("""
+    celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish relu relu6
+    selu sigmoid silu softplus softshrink softsign tanh tanhshrink
+""")
 
 #: Functions of a tensor of shape (batch, 4, 6).
 CALLS: dict[str, Callable[[Any], Any]] = {
@@ -167,11 +172,11 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 }
 for _name in UNARY:
     _axis = (-1,) if _name in WITH_AXIS else ()
-    CALLS[f"torch.{_name}"] = lambda x, f=getattr(torch, _name), a=_axis: f(x, *a)
+    CALLS[f"torch.{_name}"] = lambda x, name=_name, a=_axis: getattr(torch, name)(x, *a)
     if hasattr(torch.Tensor, _name):
         CALLS[f"x.{_name}()"] = lambda x, name=_name, a=_axis: getattr(x, name)(*a)
 for _name in ACTIVATIONS:
-    CALLS[f"F.{_name}"] = lambda x, f=getattr(F, _name): f(x)
+    CALLS[f"F.{_name}"] = lambda x, name=_name: getattr(F, name)(x)
 
 
 def _augmented(x: Any) -> Any:
@@ -268,12 +273,12 @@ def test_all_calls_rebuilt_from_json(everything: keras.Model) -> None:
 def test_config_names_functions_as_the_documentation_does(everything: keras.Model) -> None:
     names = {call["target"] for call in everything.get_config()["calls"]}
     assert {"torch.cat", "torch.nn.functional.gelu", "operator.matmul", "torch.fft.rfft"} <= names
-    assert not any("_C" in name or "_" == name.rpartition(".")[2][:1] for name in names)
+    assert not any("_C" in name or name.rpartition(".")[2][:1] == "_" for name in names)
 
 
 # -- operators -------------------------------------------------------------------------------------
 
-OPERATORS = "add sub mul truediv floordiv mod pow lt le gt ge eq ne".split()
+OPERATORS = words("add sub mul truediv floordiv mod pow lt le gt ge eq ne")
 OPERANDS: dict[str, Any] = {
     "int": 2,
     "float": 1.5,

@@ -115,3 +115,43 @@ def test_refuses() -> None:
     model.compile("sgd")
     with pytest.raises(ValueError, match="nothing to minimise"):
         model.fit(X, verbose=0)
+
+
+def test_functional_add_loss_and_add_metric() -> None:
+    """The guide's functional version: a penalty and a report on an inner tensor."""
+    inputs = keras.Input((5,), name="digits")
+    x1 = layers.Dense(4, activation="relu", name="dense_1")(inputs)
+    model = keras.Model(inputs, layers.Dense(3, name="predictions")(x1))
+    model.add_loss(torch.sum(x1) * 0.1)
+    model.add_metric(keras.backend.std(x1), name="std_of_activation", aggregation="mean")
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(X, Y, batch_size=20, shuffle=False, verbose=0).history
+    assert list(history) == ["loss", "std_of_activation"]
+
+    results = model.evaluate(X, Y, batch_size=40, verbose=0, return_dict=True)
+    hidden = keras.Model(inputs, x1).predict(X)
+    cross = torch.nn.functional.cross_entropy(
+        torch.from_numpy(model.predict(X)), torch.from_numpy(Y)
+    )
+    assert results["loss"] == pytest.approx(cross.item() + 0.1 * hidden.sum(), rel=1e-5)
+    assert results["std_of_activation"] == pytest.approx(hidden.std(), rel=1e-5)
+
+    twin = keras.Model.from_config(model.get_config())
+    twin.load_state_dict(model.state_dict())
+    twin.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert twin.evaluate(X, Y, batch_size=40, verbose=0, return_dict=True) == pytest.approx(results)
+
+
+def test_functional_add_loss_alone() -> None:
+    inputs = keras.Input((5,))
+    outputs = layers.Dense(5)(inputs)
+    model = keras.Model(inputs, outputs)
+    model.add_loss(torch.mean(torch.abs(outputs - inputs)))
+    model.compile("adam")
+    losses = model.fit(X, epochs=5, verbose=0).history["loss"]
+    assert losses == sorted(losses, reverse=True)
+    with pytest.raises(ValueError, match="'other'"):
+        model.add_loss(keras.Input((1,), name="other").sum())
+    for _ in range(2):
+        model(torch.from_numpy(X))
+        assert len(model.losses) == 1
