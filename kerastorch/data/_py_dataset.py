@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import pickle
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -147,6 +148,7 @@ class PyDatasetBatches(IterableBatches):
     def _by_processes(self) -> Iterator[Batch]:
         if self._loader is None:
             self._loader = self._make_loader()
+        self._loader.sampler.numbers = self.order()
         iterator = self._start()
         try:
             yield from iterator
@@ -162,7 +164,9 @@ class PyDatasetBatches(IterableBatches):
 
     def _start(self) -> Iterator[Batch]:
         try:
-            return iter(self._loader)
+            with warnings.catch_warnings():  # torch says less about the same
+                warnings.filterwarnings("ignore", message="Got pickle error")
+                return iter(self._loader)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise RuntimeError(
                 f"{type(self.data).__name__} cannot be sent to worker processes: {error}. They cannot be forked "
@@ -181,7 +185,7 @@ class PyDatasetBatches(IterableBatches):
         return torch.utils.data.DataLoader(
             self.data,  # type: ignore[arg-type]
             batch_size=None,
-            sampler=_Order(self),
+            sampler=_Order(),
             num_workers=self.workers,
             prefetch_factor=max(1, self.max_queue_size // self.workers),
             collate_fn=to_batch,
@@ -192,13 +196,12 @@ class PyDatasetBatches(IterableBatches):
 
 
 class _Order:
-    """The sampler of the worker processes: asked once for each pass."""
+    """A sampler that is told its numbers before each pass; a DataLoader asks twice for them."""
 
-    def __init__(self, batches: PyDatasetBatches) -> None:
-        self.batches = batches
+    numbers: Iterable[int] = ()
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.batches.order())
+        return iter(self.numbers)
 
 
 def _numbers(data: PyDataset) -> Iterable[int]:

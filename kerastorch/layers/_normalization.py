@@ -121,7 +121,7 @@ class BatchNormalization(Layer):
         y, mean, invstd = torch.native_batch_norm(
             x, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
         )
-        self._follow(mean, invstd.detach().pow(-2).sub_(self.epsilon))
+        self._follow(mean, invstd.pow(-2).sub_(self.epsilon))
         return y.movedim(1, self.axis)
 
     def _masked(self, inputs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -142,10 +142,8 @@ class BatchNormalization(Layer):
 
     def _follow(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         with torch.no_grad():
-            self.moving_mean.lerp_(mean.detach().to(self.moving_mean.dtype), 1 - self.momentum)
-            self.moving_variance.lerp_(
-                variance.detach().to(self.moving_variance.dtype), 1 - self.momentum
-            )
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.lerp_(batch.to(moving.dtype), 1 - self.momentum)
 
     def _learns(self) -> bool:
         """Whether the layer is not frozen."""

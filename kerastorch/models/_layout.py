@@ -144,21 +144,23 @@ def _chains(order: list[Any], ends: dict[Edge, Any], flipped: set[Edge]) -> dict
 
 def _order(rows: list[list[Box]]) -> None:
     """Sweep down and up: boxes go in the order of their neighbours' means. The best result stays."""
-    for row in rows:
-        for i, box in enumerate(row):
-            box.at = i
-    tried = [(_crossings(rows), [list(row) for row in rows])]
+    best, fewest = rows, math.inf
     for sweep in range(_ORDERINGS):
         for row in rows[::-1] if sweep % 2 else rows:
+            _number(row)
             near = {box: [t.at for t in box.near[sweep % 2]] or [box.at] for box in row}
-            row.sort(key=lambda box: statistics.fmean(near[box]))
-            for i, box in enumerate(row):
-                box.at = i
-        tried.append((_crossings(rows), [list(row) for row in rows]))
-    rows[:] = min(tried, key=lambda pair: pair[0])[1]
-    for row in rows:
-        for i, box in enumerate(row):
-            box.at = i
+            row.sort(key=lambda box: statistics.fmean(near[box]))  # noqa: B023
+            _number(row)
+        if (count := _crossings(rows)) < fewest:
+            best, fewest = [list(row) for row in rows], count
+    for row in best:
+        _number(row)
+    rows[:] = best
+
+
+def _number(row: list[Box]) -> None:
+    for i, box in enumerate(row):
+        box.at = i
 
 
 def _crossings(rows: list[list[Box]]) -> int:
@@ -166,3 +168,142 @@ def _crossings(rows: list[list[Box]]) -> int:
     gaps = ([(s.at, t.at) for s in row for t in s.near[1]] for row in rows)
     pairs = itertools.chain(*(itertools.combinations(gap, 2) for gap in gaps))
     return sum((a - c) * (b - d) < 0 for (a, b), (c, d) in pairs)
+
+
+def _lines(rows: list[list[Box]]) -> int:
+    """Set `line` and `shift`: two boxes join if each is the middle one of the other's neighbours. Of
+    two in the middle, a box goes with a box, an arrow with an arrow. Lines do not cross."""
+
+    def middle(box: Box, side: int) -> Box | None:
+        near = sorted(box.near[side], key=lambda t: t.at)
+        near = near[(len(near) - 1) // 2 : len(near) // 2 + 1]
+        near = [t for t in near if t.passes is box.passes] or near
+        return near[0] if len(near) == 1 else None
+
+    count = 0
+    for row in rows:
+        joined: list[tuple[int, int]] = []
+        for box in sorted(row, key=lambda box: box.passes):
+            above = middle(box, 0)
+            free = above and all((above.at - a) * (box.at - b) > 0 for a, b in joined)
+            if above and free and middle(above, 1) is box:
+                box.line, box.shift = above.line, above.shift + box.near[0][above]
+                joined.append((above.at, box.at))
+            else:
+                box.line, box.shift, count = count, 0.0, count + 1
+    return count
+
+
+def _place(rows: list[list[Box]]) -> None:
+    """Set `x`: each line moves to the middle of what it is tied to, as far as its neighbours let it."""
+    lines = range(_lines(rows))
+    x = dict.fromkeys(lines, 0.0)
+    ties: dict[int, list[tuple[int, float]]] = {line: [] for line in lines}
+    gaps: dict[tuple[int, int], float] = {}
+    for row in rows:
+        for s in row:
+            near = [*s.near[0].items(), *s.near[1].items()]
+            ties[s.line] += [(t.line, t.shift + d - s.shift) for t, d in near if t.line != s.line]
+        for a, b in itertools.pairwise(row):
+            space = sum(_SEPARATION / (4 if box.passes else 2) for box in (a, b))
+            gap = space + (a.width + b.width) / 2 + a.shift - b.shift
+            gaps[a.line, b.line] = max(gap, gaps.get((a.line, b.line), gap))
+    order = _topological(lines, gaps)
+    before = {line: [(a, gap) for (a, b), gap in gaps.items() if b == line] for line in lines}
+    after = {line: [(b, gap) for (a, b), gap in gaps.items() if a == line] for line in lines}
+
+    def wish(line: int) -> float:
+        return statistics.fmean([x[other] + d for other, d in ties[line]] or [x[line]])
+
+    for _ in range(_SWEEPS):  # all at once, half of the way; who stands there makes room
+        low = {line: (x[line] + wish(line)) / 2 for line in lines}
+        high = dict(low)
+        for line in order:
+            low[line] = max([low[line], *(low[a] + gap for a, gap in before[line])])
+        for line in reversed(order):
+            high[line] = min([high[line], *(high[b] - gap for b, gap in after[line])])
+        x.update((line, (low[line] + high[line]) / 2) for line in lines)
+    for line in order * _ORDERINGS:  # one by one, as far as there is room
+        least = max((x[a] + gap for a, gap in before[line]), default=-math.inf)
+        most = min((x[b] - gap for b, gap in after[line]), default=math.inf)
+        x[line] = min(max(wish(line), least), most)
+    for box in itertools.chain(*rows):
+        box.x = x[box.line] + box.shift
+
+
+def _route(frame: Box, rows: list[list[Box]], chains: dict[Edge, list[Box]]) -> None:
+    """Set `y`, the frame's size and its routes. An arrow to the side has a lane between the rows for
+    itself, but those from one place share one."""
+    boxes = [box for row in rows for box in row]
+    left = min((box.x - box.width / 2 for box in boxes), default=0.0)
+    for box in boxes:
+        box.x -= left
+    frame.width = max([frame.width, *(box.x + box.width / 2 for box in boxes)])
+    steps: dict[Edge, list[list[Any]]] = {
+        edge: [
+            [s, s.x + s.offset(edge, -1), t, t.x + t.offset(edge, 0)]
+            for s, t in itertools.pairwise(chain)
+        ]
+        for edge, chain in chains.items()
+    }
+    all_steps = list(itertools.chain(*steps.values()))
+    _arrive(all_steps)
+    lanes: dict[Any, float] = {}
+    y = 0.0
+    for row, below in itertools.zip_longest(rows, rows[1:], fillvalue=[]):
+        height = max(box.height for box in row)
+        for box in row:
+            box.y = y + (height - box.height) / 2
+        y += height
+        buses: dict[Any, list[float]] = {}
+        for s, start, _, end in all_steps:
+            if s.row == row[0].row and abs(start - end) > 1:
+                buses.setdefault((s, start), [start]).append(end)
+        taken = _lanes(buses)
+        lanes |= {bus: y + _LEAD + _LANE * lane for bus, lane in taken.items()}
+        if taken or not all(box.passes for box in row) and not all(box.passes for box in below):
+            y += _LEAD + _TAIL + _LANE * max(taken.values(), default=0)
+    frame.height = max(frame.height, y)
+    for edge, path in steps.items():
+        (first, x, *_), (*_, last, end) = path[0], path[-1]
+        points = first.border(edge, x, below=True)
+        for s, start, _, to in path:
+            if abs(start - to) > 1:
+                points += [(start, lanes[s, start]), (to, lanes[s, start])]
+        frame.routes[edge] = points + last.border(edge, end, below=False)
+    for box in frame.inside:
+        for edge in box.routes.keys() - frame.routes.keys():
+            frame.routes[edge] = box.border(edge, 0, below=False)
+
+
+def _arrive(steps: list[list[Any]]) -> None:
+    """Arrows from several places into one box arrive side by side, straight from above if they can."""
+    starts: dict[Box, set[float]] = {}
+    for _, start, box, _ in steps:
+        if not box.inside:
+            starts.setdefault(box, set()).add(start)
+    for step in steps:
+        box, several = step[2], sorted(starts.get(step[2], ()))
+        if len(several) > 1:
+            room = max(0.3 * box.width, box.width / 2 - _SEPARATION)
+            gap = min(_SEPARATION / 2, 2 * room / (len(several) - 1))
+            wishes = [min(max(x, box.x - room), box.x + room) for x in several]
+            low = itertools.accumulate(wishes, lambda a, b: max(a + gap, b))
+            high = itertools.accumulate(wishes[::-1], lambda a, b: min(a - gap, b))
+            ends = zip(several, low, list(high)[::-1], strict=True)
+            step[3] = next((a + b) / 2 for start, a, b in ends if start == step[1])
+
+
+def _lanes(buses: dict[Any, list[float]]) -> dict[Any, int]:
+    """A lane for each, counted from above; those that overlap differ, in an order that crosses least."""
+
+    def outer_first(bus: Any) -> tuple[bool, float]:
+        rightwards = statistics.fmean(buses[bus]) > bus[1]
+        return rightwards, -bus[1] if rightwards else bus[1]
+
+    lanes: dict[Any, int] = {}
+    for bus in sorted(buses, key=outer_first):
+        a, b = min(buses[bus]) - _LANE, max(buses[bus]) + _LANE
+        over = [n for o, n in lanes.items() if min(buses[o]) < b and a < max(buses[o])]
+        lanes[bus] = 1 + max(over, default=-1)
+    return lanes

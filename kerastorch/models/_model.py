@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from kerastorch._graph import record
 from kerastorch._registry import custom_object_scope, deserialize, serialize_object
-from kerastorch.layers._layer import Layer, _symbolic_of, registry
+from kerastorch.layers._call import symbolic_of
+from kerastorch.layers._layer import Layer, registry
 from kerastorch.models._config import from_config as graph_from_config
 from kerastorch.training._loop import Trainer
 
@@ -67,9 +68,9 @@ class Model(Trainer):
         if isinstance(input_shape, dict) or not (
             input_shape and isinstance(input_shape[0], (tuple, list, dict))
         ):
-            inputs = _symbolic_of(input_shape, self._compute)
+            inputs = symbolic_of(input_shape, self._compute)
         else:
-            inputs = type(input_shape)(_symbolic_of(s, self._compute) for s in input_shape)
+            inputs = type(input_shape)(symbolic_of(s, self._compute) for s in input_shape)
         self.built = True
         self._settle()
         record("call_module", self, (inputs,))

@@ -12,8 +12,9 @@ from torch import nn
 from kerastorch._graph import KerasTensor, _running, real_tensors
 from kerastorch._registry import custom_object_scope, deserialize, serialize
 from kerastorch.config import floatx
+from kerastorch.layers._call import weights_beside
 from kerastorch.layers._input import Input, InputLayer
-from kerastorch.layers._layer import Layer, registry, weights_beside
+from kerastorch.layers._layer import Layer, registry
 from kerastorch.models._functional import Functional, _leaves
 
 
@@ -148,7 +149,7 @@ class Sequential(Functional):
         leaves = self._convert(leaves)
         with weights_beside(leaves):
             self._build_for((leaves,), {})
-        return self.forward(*leaves, training=training)
+        return self.forward(*leaves, training=training)  # type: ignore[misc]
 
     # -- what it is made of ------------------------------------------------------------------------
 

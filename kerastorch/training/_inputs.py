@@ -66,6 +66,15 @@ def _validation_data(given: Any, batch_size: int | None, own: int | None) -> Bat
     return batches
 
 
+def use_workers(
+    batches: Batches, workers: int, use_multiprocessing: bool, max_queue_size: int
+) -> None:
+    """Hand on how batches are made."""
+    check_count("workers", workers, 0)
+    check_count("max_queue_size", max_queue_size, 1)
+    batches.use_workers(workers, bool(use_multiprocessing), max_queue_size)
+
+
 def epoch_steps(name: str, given: int | None, batches: Batches) -> int | None:
     """The number of steps that the argument `name` asks for; None for a pass over the data."""
     check_optional(name, given)

@@ -25,6 +25,7 @@ from kerastorch.training._inputs import (
     check_optional,
     epoch_steps,
     training_data,
+    use_workers,
 )
 from kerastorch.training._logs import Logs, to_floats
 from kerastorch.training._outputs import match
@@ -176,10 +177,10 @@ class Trainer(Stepper):
             x, y, sample_weight, batch_size, shuffle, validation_split, validation_data,
             validation_batch_size,
         )  # fmt: skip
-        train.use_workers(workers, use_multiprocessing, max_queue_size)
+        use_workers(train, workers, use_multiprocessing, max_queue_size)
         steps_per_epoch = epoch_steps("steps_per_epoch", steps_per_epoch, train)
         if validation is not None:
-            validation.use_workers(workers, use_multiprocessing, max_queue_size)
+            use_workers(validation, workers, use_multiprocessing, max_queue_size)
             validation_steps = epoch_steps("validation_steps", validation_steps, validation)
         with contextlib.closing(train):
             self._prepare(train)
@@ -319,7 +320,7 @@ class Trainer(Stepper):
         """
         self._require_compiled("evaluate")
         batches = data_module.adapt(x, y, sample_weight, batch_size=batch_size)
-        batches.use_workers(workers, use_multiprocessing, max_queue_size)
+        use_workers(batches, workers, use_multiprocessing, max_queue_size)
         steps = epoch_steps("steps", steps, batches)
         with contextlib.closing(batches):
             self._prepare(batches)
@@ -383,7 +384,7 @@ class Trainer(Stepper):
             An array; for several outputs a list or dict of them, as the model gives them.
         """
         batches = data_module.adapt(x, batch_size=batch_size)
-        batches.use_workers(workers, use_multiprocessing, max_queue_size)
+        use_workers(batches, workers, use_multiprocessing, max_queue_size)
         steps = epoch_steps("steps", steps, batches)
         parts: list[list[torch.Tensor]] = []
         spec: Any = None

@@ -114,7 +114,9 @@ PIPELINES = {
     "shuffle": lambda d: d.shuffle(4, seed=3),
     "shuffle all": lambda d: d.shuffle(100, seed=3),
     "shuffle, batch": lambda d: d.shuffle(4, seed=3).batch(3),
-    "shuffle, repeat, batch": lambda d: d.shuffle(4, seed=3).repeat(2).batch(3, drop_remainder=True),
+    "shuffle, repeat, batch": lambda d: (
+        d.shuffle(4, seed=3).repeat(2).batch(3, drop_remainder=True)
+    ),
     "batch, shuffle": lambda d: d.batch(3).shuffle(2, seed=5),
     "skip, shuffle, take, batch": lambda d: d.skip(1).shuffle(9, seed=1).take(7).batch(2),
     "cache after shuffle": lambda d: d.shuffle(9, seed=1).cache().repeat(2).batch(4),
@@ -208,7 +210,11 @@ def test_lengths() -> None:
         with pytest.raises(TypeError, match="unknown"):
             len(unknown)
         assert unknown  # a dataset is not empty for want of a length
-    for infinite in (data.repeat(), data.repeat(-1).filter(bool), data.shuffle(2).repeat().batch(2)):
+    for infinite in (
+        data.repeat(),
+        data.repeat(-1).filter(bool),
+        data.shuffle(2).repeat().batch(2),
+    ):
         assert infinite.cardinality() == INFINITE_CARDINALITY
         with pytest.raises(TypeError, match="infinite"):
             len(infinite)
@@ -260,7 +266,9 @@ AHEAD = {
     "map": lambda d: d.map(failing, num_parallel_calls=2),
     "prefetch": lambda d: d.map(failing).prefetch(2),
     "prefetch below map": lambda d: d.prefetch(2).map(failing),
-    "prefetch below batch": lambda d: d.map(failing, AUTOTUNE).prefetch(1).batch(1).prefetch(AUTOTUNE),
+    "prefetch below batch": lambda d: (
+        d.map(failing, AUTOTUNE).prefetch(1).batch(1).prefetch(AUTOTUNE)
+    ),
     "prefetch below zip": lambda d: Dataset.zip(d.prefetch(1), d.map(failing)).map(lambda a, b: b),
     "prefetch below shuffle": lambda d: d.prefetch(1).shuffle(1).map(failing),
 }
