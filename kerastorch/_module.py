@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ class Module(Recorded, nn.Module):
         promoted = _promoted(value)
         if promoted is not None:
             super().__setattr__(name, promoted)
-        elif type(value) in _CONTAINERS and (not value or _has_modules(value)):
+        elif (type(value) in _CONTAINERS and not value) or _has_modules(value):
             self._hold(name, value)
         else:
             super().__setattr__(name, value)
@@ -67,12 +68,9 @@ class Module(Recorded, nn.Module):
             super().__setattr__(name, value)
             return
         self._modules.pop(name, None)
-        container = _CONTAINERS[type(value)](value)
-        holder = _Holder(self, name, container)
+        holder = _Holder(self, name)
         self.__dict__.setdefault("_holders", {})[name] = holder
-        self.__dict__[name] = container
-        if not isinstance(container, tuple):
-            container.on_change = holder.sync
+        self.__dict__[name] = holder.__dict__["items"] = _tracked(value, holder.sync)
         holder.sync()
 
     def __delattr__(self, name: str) -> None:
@@ -93,25 +91,30 @@ class Module(Recorded, nn.Module):
         return module
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Module:
-        tables: list[dict[str, Any]] = [self._parameters, self._buffers]
-        before = [dict(table) for table in tables]
-        super()._apply(fn, recurse)
-        for table, old in zip(tables, before, strict=True):
-            for key, variable in old.items():
-                if isinstance(variable, Variable):
-                    table[key] = moved(variable, table[key])
+        _convert(self, fn, recurse)
         return self
 
 
+def _convert(module: nn.Module, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool) -> None:
+    """`nn.Module._apply`, after which variables are what they were."""
+    tables: list[dict[str, Any]] = [module._parameters, module._buffers]
+    before = [dict(table) for table in tables]
+    nn.Module._apply(module, fn, recurse)
+    for table, old in zip(tables, before, strict=True):
+        for key, variable in old.items():
+            if isinstance(variable, Variable):
+                table[key] = moved(variable, table[key])
+
+
 class _Holder(nn.Module):
-    """The modules and parameters of a plain container, under their index or key."""
+    """The modules, parameters and buffers of a plain container, under their index or key."""
 
     owner: Module
     name: str
     items: Any
     promoted: nn.ModuleList | None
 
-    def __init__(self, owner: Module, name: str, items: Any) -> None:
+    def __init__(self, owner: Module, name: str, items: Any = ()) -> None:
         super().__init__()
         self.__dict__.update(owner=owner, name=name, items=items, promoted=None)
 
@@ -120,6 +123,7 @@ class _Holder(nn.Module):
         if self.promoted is not None:
             self.promoted.extend(m for m in self.items if m not in self.promoted)
             return
+        _tracked(self.items, self.sync)
         promoted = _promoted(self.items)
         if promoted is not None:  # an empty list that has got its first layer
             self.release()
@@ -128,7 +132,7 @@ class _Holder(nn.Module):
             self.__dict__["promoted"] = promoted if isinstance(promoted, nn.ModuleList) else None
             return
         self.fill()
-        if self._modules or self._parameters:
+        if self._modules or self._parameters or self._buffers:
             self.owner._modules[self.name] = self
         else:
             self.owner._modules.pop(self.name, None)
@@ -139,19 +143,31 @@ class _Holder(nn.Module):
         self.owner._modules.pop(self.name, None)
 
     def fill(self) -> None:
-        self._modules.clear()
-        self._parameters.clear()
-        elsewhere = [m for m in self.owner._modules.values() if m is not self]
-        owned = list(self.owner._parameters.values())
-        for key, item in _pairs(self.items):
-            if isinstance(item, nn.Module) and not any(item is m for m in elsewhere):
-                self._modules[key] = item
-            elif isinstance(item, nn.Parameter) and not any(item is p for p in owned):
-                self._parameters[key] = item
-            elif isinstance(item, (list, tuple, dict)) and _has_modules(item):
+        tables: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
+            (nn.Module, self._modules, self.owner._modules),
+            (nn.Parameter, self._parameters, self.owner._parameters),
+            (nn.Buffer, self._buffers, self.owner._buffers),
+        ]
+        for _, own, _ in tables:
+            own.clear()
+        for _, key, item in _entries(self.items):
+            for kind, own, elsewhere in tables:
+                if isinstance(item, kind) and not any(
+                    item is known for known in elsewhere.values()
+                ):
+                    own[key] = item
+            if isinstance(item, (list, tuple, dict)) and _has_modules(item):
                 inner = _Holder(self.owner, key, item)
                 inner.fill()
                 self._modules[key] = inner
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+        _convert(self, fn, recurse)
+        tensors = {**self._parameters, **self._buffers}
+        for at, key, item in _entries(self.items):
+            if key in tensors and tensors[key] is not item and not isinstance(self.items, tuple):
+                _set(self.items, at, tensors[key])
+        return self
 
 
 class _ModuleList(nn.ModuleList):
@@ -161,7 +177,7 @@ class _ModuleList(nn.ModuleList):
 
 class _ModuleDict(nn.ModuleDict):
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return super().__getitem__(key) if key in self else default
 
 
 def _promoted(value: Any) -> nn.Module | None:
@@ -175,15 +191,26 @@ def _promoted(value: Any) -> nn.Module | None:
     return None
 
 
-def _pairs(items: Any) -> Iterator[tuple[str, Any]]:
+def _entries(items: Any) -> list[tuple[Any, str, Any]]:
+    """Index or key, the same as a name, and item."""
     pairs = items.items() if isinstance(items, dict) else enumerate(items)
-    return ((str(key), item) for key, item in pairs)
+    return [(at, str(at).replace(".", "_"), item) for at, item in pairs]
+
+
+def _set(items: Any, at: Any, item: Any) -> None:
+    """Set an item without telling of it."""
+    (dict if isinstance(items, dict) else list).__setitem__(items, at, item)
 
 
 def _has_modules(value: Any) -> bool:
-    if isinstance(value, (list, tuple, dict)):
-        return any(_has_modules(item) for _, item in _pairs(value))
-    return isinstance(value, (nn.Module, nn.Parameter))
+    """Whether there is a module, parameter or buffer in a list, tuple or dict, however deep."""
+    if type(value) in _CONTAINERS or isinstance(value, tuple):
+        items = value.values() if isinstance(value, dict) else value
+        return any(
+            isinstance(item, (nn.Module, nn.Parameter, nn.Buffer)) or _has_modules(item)
+            for item in items
+        )
+    return False
 
 
 def _unset() -> None:
@@ -225,10 +252,25 @@ for _cls, (_base, _names) in _MUTATORS.items():
     for _name in _names.split():
         setattr(_cls, _name, _notifying(getattr(_base, _name)))
 
-_CONTAINERS: dict[type, Callable[[Any], Any]] = {
+_CONTAINERS: dict[type, Any] = {
     list: _TrackedList,
     _TrackedList: _TrackedList,
     dict: _TrackedDict,
     _TrackedDict: _TrackedDict,
-    tuple: tuple,
+    OrderedDict: _TrackedDict,
 }
+
+
+def _tracked(value: Any, on_change: Callable[[], None]) -> Any:
+    """`value` with its lists and dicts, nested ones too, as ones that tell of changes."""
+    if isinstance(value, tuple) and any(type(item) in _CONTAINERS for item in value):
+        items = [_tracked(item, on_change) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    kind = _CONTAINERS.get(type(value))
+    if kind is None:
+        return value
+    new = value if type(value) is kind and value.on_change == on_change else kind(value)
+    new.on_change = on_change
+    for at, _, item in _entries(new):
+        _set(new, at, _tracked(item, on_change))
+    return new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import multiprocessing
 import pickle
@@ -152,8 +153,9 @@ class PyDatasetBatches(IterableBatches):
         iterator = self._start()
         try:
             yield from iterator
-        except RuntimeError as error:
-            if "DataLoader worker (pid" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            own = isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error)
+            if own or "in DataLoader worker process" in str(error):  # raised by __getitem__
                 raise
             raise RuntimeError(
                 f"A worker process of {type(self.data).__name__} died while it made a batch. Did it run out of "
@@ -175,6 +177,8 @@ class PyDatasetBatches(IterableBatches):
             ) from error
 
     def _make_loader(self) -> torch.utils.data.DataLoader[Any]:
+        # A dying worker raises in the midst of what runs here: not in this import, which training needs.
+        importlib.import_module("torch._dynamo")
         start = multiprocessing.get_context().get_start_method()
         if start == "fork" and _accelerator_in_use():
             start = "forkserver"

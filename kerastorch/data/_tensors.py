@@ -53,7 +53,9 @@ def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
             tensor = None if leaf is None else to_tensor(leaf, label)
             if tensor is not None:
                 if tensor.dim() == 0:
-                    raise ValueError(f"{label} is a scalar; its first axis must be the samples. Does a Dataset need batch()?")
+                    raise ValueError(
+                        f"{label} is a scalar; its first axis must be the samples. Does a Dataset need batch()?"
+                    )
                 lengths[label] = len(tensor)
             leaves.append(tensor)
         converted[name] = tree.unflatten(leaves, tree.flatten_with_spec(value)[1])

@@ -114,7 +114,7 @@ def any_mask(masks: Any) -> bool:
 def masks_of(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         masks = [masks_of(item) for item in value]
-        return masks if any_mask(masks) else None
+        return masks if any(mask is not None for mask in masks) else None
     return getattr(value, "_keras_mask", None)
 
 

@@ -174,9 +174,9 @@ class Functional(Model, fx.GraphModule):
                 )
         reserved = {m.name for m in modules if isinstance(m, Layer) and not m._auto_named}
         counts: dict[str, int] = {}
-        for key in self.__dict__.get("_keys", ()):
-            self._modules.pop(key, None)
-        self.__dict__["_keys"] = keys = []
+        before = self.__dict__.get("_keys", ())
+        others = {key: module for key, module in self._modules.items() if key not in before}
+        self._modules.clear()
         for module in modules:
             if isinstance(module, Layer) and not module._auto_named:
                 key = module.name.replace(".", "_")
@@ -193,11 +193,13 @@ class Functional(Model, fx.GraphModule):
                 or hasattr(type(self), key)
                 or key in self.__dict__
                 or key in self._modules
+                or key in others
             ):
                 key += "_"
             self._modules[key] = module
-            keys.append(key)
             adopt(self, module)
+        self.__dict__["_keys"] = list(self._modules)
+        self._modules.update(others)
 
     def _register_constant(self, tensor: torch.Tensor) -> str:
         """A tensor that the graph uses: a parameter is trained, another is a buffer."""
@@ -280,9 +282,8 @@ class Functional(Model, fx.GraphModule):
                 f"{self._title()}: input {spec.name!r} must have shape {shape}, "
                 f"received {tuple(value.shape)}."
             )
-        if value.dtype is not spec.dtype and (given is not value or not value.is_floating_point()):
-            target = self._compute if spec.dtype.is_floating_point else spec.dtype
-            value = value.to(target)
+        if given is not value or not value.is_floating_point():
+            value = value.to(spec.dtype)
         return value
 
     def _check_inputs(self, x: Any) -> None:

@@ -1,6 +1,6 @@
 """Where the boxes and arrows of a model's picture go: in rows from top to bottom, with few crossings.
 
-The steps are Sugiyama's: give each box a row, order the rows, straighten, draw arrows with right angles.
+The steps are Sugiyama's: give each box a row, order the rows, straighten, and lead arrows around.
 A box that holds others is a frame: it is arranged first and is then a box like any other. For
 pictures from left to right the caller swaps the axes.
 """
@@ -19,15 +19,15 @@ Point = tuple[float, float]
 
 _SEPARATION = 24.0  # between boxes of one row, and half of it between arrows
 _LEAD, _LANE, _TAIL = 12.0, 9.0, 20.0  # between rows: before the lanes, one lane, for arrow heads
-_ORDERINGS, _SWEEPS = 8, 24
+_SWEEPS = 8
 
 
 @dataclass(eq=False)
 class Box:
-    """A rectangle of known size, a frame of boxes `inside`, or (`passes`) where an arrow passes a row.
+    """A rectangle of known size, a frame of boxes `inside`, or (`passes`) an arrow's place in a row.
 
-    `arrange` sets the other fields: `x` of the middle and `y` of the top count from the frame's left
-    top corner. A frame's `routes` are the parts in it of arrows, from above to below.
+    `arrange` sets the rest. `x` of the middle and `y` of the top count from the frame's left top
+    corner, as do the points of a frame's own `routes`: of arrows, the parts in it, from above to below.
     """
 
     key: str = ""
@@ -38,10 +38,10 @@ class Box:
     x: float = 0.0
     y: float = 0.0
     row: int = 0
-    at: int = 0  # in its row
+    at: float = 0.0  # in its row
     line: int = 0  # boxes of one line are in line, but for `shift`
     shift: float = 0.0
-    near: Any = None  # above and below: boxes, and how far right of theirs this one's place is
+    near: Any = None  # by side, above and below: boxes, and how far from theirs its own place is
     routes: dict[Any, list[Point]] = field(default_factory=dict)
 
     def leaves(self) -> list[Any]:
@@ -52,33 +52,31 @@ class Box:
         """How far from the middle an arrow leaves (-1) or enters (0)."""
         return self.routes[edge][end][0] - self.width / 2 if edge in self.routes else 0.0
 
-    def border(self, edge: Any, x: float, below: bool) -> list[Point]:
-        """The part of an arrow at or in this box, which it meets at `x`."""
+    def route(self, edge: Any, x: float, below: bool) -> list[Point]:
+        """The part of an arrow in this box, or where on the border it ends."""
         left = self.x - self.width / 2
-        given = [(a + left, b + self.y) for a, b in self.routes.get(edge, ())]
-        return given or [(x, self.y + self.height * below)]
+        inner = [(a + left, b + self.y) for a, b in self.routes.get(edge, ())]
+        return inner or [(x, self.y + self.height * below)]
 
 
 Edge = tuple[Box, Box]
 
 
-def arrange(
-    frame: Box, edges: list[Edge], pads: Point = (0, 0), flipped: set[Edge] | None = None
-) -> set[Edge]:
-    """Place what is in `frame`; set its size, unless it is larger, and `routes`.
+def arrange(frame: Box, edges: list[Edge], pads: Point, flipped: set[Edge]) -> None:
+    """Place what is in `frame`; set its `routes` and, unless they are larger, `width` and `height`.
 
-    `pads` is the space on the left and above in the frames within this one; the smaller is also on the right
-    and below. The result is the edges that run upwards, which only layers used twice make.
+    `pads` is the space on the left of and above what is in frames within this one; the smaller is
+    also right and below. `flipped` receives the edges that run upwards, which only layers used twice make.
     """
-    flipped = set() if flipped is None else flipped
     owner = {leaf: box for box in frame.inside for leaf in box.leaves()}
     ends = {(a, b): (owner.get(a), owner.get(b)) for a, b in edges}
     ends = {edge: (a, b) for edge, (a, b) in ends.items() if a is not b}
     order = _topological(frame.inside, [(a, b) for a, b in ends.values() if a and b])
-    flipped |= {e for e, (a, b) in ends.items() if a and b and order.index(a) > order.index(b)}
+    place = {box: i for i, box in enumerate(order)}
+    flipped |= {edge for edge, (a, b) in ends.items() if a and b and place[a] > place[b]}
     ends = {edge: (b, a) if edge in flipped else (a, b) for edge, (a, b) in ends.items()}
     for box in order:
-        box.near, box.at, box.routes = ({}, {}), 0, {}
+        box.near, box.routes = ({}, {}), {}
         if box.inside:
             arrange(box, edges, pads, flipped)
             _pad(box, *pads)
@@ -89,9 +87,8 @@ def arrange(
     boxes = dict.fromkeys([*order, *itertools.chain(*chains.values())])
     rows = [[box for box in boxes if box.row == row] for row in sorted({b.row for b in boxes})]
     _order(rows)
-    _place(rows)
+    _straighten(rows)
     _route(frame, rows, chains)
-    return flipped
 
 
 def _topological(items: Iterable[T], pairs: Iterable[tuple[T, T]]) -> list[T]:
@@ -118,23 +115,23 @@ def _pad(box: Box, left: float, above: float) -> None:
 
 def _chains(order: list[Any], ends: dict[Edge, Any], flipped: set[Edge]) -> dict[Edge, list[Box]]:
     """Of each edge the boxes from its upper to its lower end, one a row; sets `row` and `near`.
-    Arrows from one place pass together."""
+    Arrows from one place pass together. One that comes from outside the frame begins in row 0."""
     for box in order:
         box.row = 1 + max((a.row for a, b in ends.values() if b is box and a), default=0)
     for box in order:  # an input stands right above what takes it
         below = [b.row for a, b in ends.values() if a is box and b]
         if below and all(b is not box for _, b in ends.values()):
             box.row = min(below) - 1
-    last = 1 + max((box.row for box in order), default=0)
+    last = 1 + max(box.row for box in order)
     passing: dict[Any, Box] = {}
     chains: dict[Edge, list[Box]] = {}
     for edge, (a, b) in ends.items():
-        up = edge in flipped
+        start = edge[edge in flipped], edge in flipped
         between = range(a.row + 1 if a else 0, b.row if b else last + 1)
         for row in between:
             new = Box(passes=True, row=row, near=({}, {}))
-            passing.setdefault((edge[up], up, row), new)
-        middle = [passing[edge[up], up, row] for row in between]
+            passing.setdefault((start, row), new)
+        middle = [passing[start, row] for row in between]
         chains[edge] = [box for box in (a, *middle, b) if box]
         for s, t in itertools.pairwise(chains[edge]):
             t.near[0][s] = s.offset(edge, -1) - t.offset(edge, 0)
@@ -143,31 +140,17 @@ def _chains(order: list[Any], ends: dict[Edge, Any], flipped: set[Edge]) -> dict
 
 
 def _order(rows: list[list[Box]]) -> None:
-    """Sweep down and up: boxes go in the order of their neighbours' means. The best result stays."""
-    best, fewest = rows, math.inf
-    for sweep in range(_ORDERINGS):
+    """Sweep down and up: boxes go in the order of their neighbours' means, so that few arrows cross."""
+    for row in rows:
+        for i, box in enumerate(row):
+            box.at = i
+    for sweep in range(_SWEEPS - 1):  # the last goes down
         for row in rows[::-1] if sweep % 2 else rows:
-            _number(row)
-            near = {box: [t.at for t in box.near[sweep % 2]] or [box.at] for box in row}
-            row.sort(key=lambda box: statistics.fmean(near[box]))  # noqa: B023
-            _number(row)
-        if (count := _crossings(rows)) < fewest:
-            best, fewest = [list(row) for row in rows], count
-    for row in best:
-        _number(row)
-    rows[:] = best
-
-
-def _number(row: list[Box]) -> None:
-    for i, box in enumerate(row):
-        box.at = i
-
-
-def _crossings(rows: list[list[Box]]) -> int:
-    """How many pairs of arrows between neighbouring rows cross."""
-    gaps = ([(s.at, t.at) for s in row for t in s.near[1]] for row in rows)
-    pairs = itertools.chain(*(itertools.combinations(gap, 2) for gap in gaps))
-    return sum((a - c) * (b - d) < 0 for (a, b), (c, d) in pairs)
+            for box in row:
+                box.at = statistics.fmean([t.at for t in box.near[sweep % 2]] or [box.at])
+            row.sort(key=lambda box: box.at)
+            for i, box in enumerate(row):
+                box.at = i
 
 
 def _lines(rows: list[list[Box]]) -> int:
@@ -182,7 +165,7 @@ def _lines(rows: list[list[Box]]) -> int:
 
     count = 0
     for row in rows:
-        joined: list[tuple[int, int]] = []
+        joined: list[tuple[float, float]] = []
         for box in sorted(row, key=lambda box: box.passes):
             above = middle(box, 0)
             free = above and all((above.at - a) * (box.at - b) > 0 for a, b in joined)
@@ -194,10 +177,9 @@ def _lines(rows: list[list[Box]]) -> int:
     return count
 
 
-def _place(rows: list[list[Box]]) -> None:
-    """Set `x`: each line moves to the middle of what it is tied to, as far as its neighbours let it."""
+def _straighten(rows: list[list[Box]]) -> None:
+    """Set `x`: each line moves to the middle of what it is tied to, as far as there is room."""
     lines = range(_lines(rows))
-    x = dict.fromkeys(lines, 0.0)
     ties: dict[int, list[tuple[int, float]]] = {line: [] for line in lines}
     gaps: dict[tuple[int, int], float] = {}
     for row in rows:
@@ -205,25 +187,26 @@ def _place(rows: list[list[Box]]) -> None:
             near = [*s.near[0].items(), *s.near[1].items()]
             ties[s.line] += [(t.line, t.shift + d - s.shift) for t, d in near if t.line != s.line]
         for a, b in itertools.pairwise(row):
-            space = sum(_SEPARATION / (4 if box.passes else 2) for box in (a, b))
+            space = _SEPARATION * (2 - a.passes / 2 - b.passes / 2) / 2
             gap = space + (a.width + b.width) / 2 + a.shift - b.shift
             gaps[a.line, b.line] = max(gap, gaps.get((a.line, b.line), gap))
-    order = _topological(lines, gaps)
     before = {line: [(a, gap) for (a, b), gap in gaps.items() if b == line] for line in lines}
     after = {line: [(b, gap) for (a, b), gap in gaps.items() if a == line] for line in lines}
+    order = _topological(lines, gaps)
+    x = dict.fromkeys(lines, 0.0)
 
     def wish(line: int) -> float:
         return statistics.fmean([x[other] + d for other, d in ties[line]] or [x[line]])
 
-    for _ in range(_SWEEPS):  # all at once, half of the way; who stands there makes room
-        low = {line: (x[line] + wish(line)) / 2 for line in lines}
+    for _ in range(_SWEEPS):  # all at once; those that meet share the way
+        low = {line: wish(line) for line in lines}
         high = dict(low)
         for line in order:
             low[line] = max([low[line], *(low[a] + gap for a, gap in before[line])])
         for line in reversed(order):
             high[line] = min([high[line], *(high[b] - gap for b, gap in after[line])])
         x.update((line, (low[line] + high[line]) / 2) for line in lines)
-    for line in order * _ORDERINGS:  # one by one, as far as there is room
+    for line in [*order, *order[::-1]] * _SWEEPS:  # one by one, as far as there is room
         least = max((x[a] + gap for a, gap in before[line]), default=-math.inf)
         most = min((x[b] - gap for b, gap in after[line]), default=math.inf)
         x[line] = min(max(wish(line), least), most)
@@ -234,64 +217,59 @@ def _place(rows: list[list[Box]]) -> None:
 def _route(frame: Box, rows: list[list[Box]], chains: dict[Edge, list[Box]]) -> None:
     """Set `y`, the frame's size and its routes. An arrow to the side has a lane between the rows for
     itself, but those from one place share one."""
-    boxes = [box for row in rows for box in row]
-    left = min((box.x - box.width / 2 for box in boxes), default=0.0)
+    boxes = list(itertools.chain(*rows))
+    left = min(box.x - box.width / 2 for box in boxes)
     for box in boxes:
         box.x -= left
     frame.width = max([frame.width, *(box.x + box.width / 2 for box in boxes)])
-    steps: dict[Edge, list[list[Any]]] = {
-        edge: [
-            [s, s.x + s.offset(edge, -1), t, t.x + t.offset(edge, 0)]
-            for s, t in itertools.pairwise(chain)
-        ]
-        for edge, chain in chains.items()
-    }
-    all_steps = list(itertools.chain(*steps.values()))
-    _arrive(all_steps)
+    steps: dict[Edge, list[tuple[Box, float, Box, float]]] = {}  # from where to where
+    starts: dict[Box, set[float]] = {}
+    for edge, chain in chains.items():
+        steps[edge] = []
+        for s, t in itertools.pairwise(chain):
+            start, end = s.x + s.offset(edge, -1), t.x + t.offset(edge, 0)
+            steps[edge].append((s, start, t, end))
+            starts.setdefault(t, set()).add(start)
+    ends = {box: _entries(box, sorted(given)) for box, given in starts.items()}
     lanes: dict[Any, float] = {}
+    heights = [max(box.height for box in row) for row in rows]
     y = 0.0
-    for row, below in itertools.zip_longest(rows, rows[1:], fillvalue=[]):
-        height = max(box.height for box in row)
+    for row, height, below in zip(rows, heights, [*heights[1:], 0.0], strict=True):
+        buses: dict[Any, list[float]] = {}
+        for s, start, t, end in itertools.chain(*steps.values()):
+            end = ends[t].get(start, end)
+            if s.row == row[0].row and abs(start - end) > 0.1:
+                buses.setdefault((s, start), [start]).append(end)
         for box in row:
             box.y = y + (height - box.height) / 2
         y += height
-        buses: dict[Any, list[float]] = {}
-        for s, start, _, end in all_steps:
-            if s.row == row[0].row and abs(start - end) > 1:
-                buses.setdefault((s, start), [start]).append(end)
         taken = _lanes(buses)
         lanes |= {bus: y + _LEAD + _LANE * lane for bus, lane in taken.items()}
-        if taken or not all(box.passes for box in row) and not all(box.passes for box in below):
+        if taken or (height and below):
             y += _LEAD + _TAIL + _LANE * max(taken.values(), default=0)
     frame.height = max(frame.height, y)
     for edge, path in steps.items():
-        (first, x, *_), (*_, last, end) = path[0], path[-1]
-        points = first.border(edge, x, below=True)
-        for s, start, _, to in path:
-            if abs(start - to) > 1:
-                points += [(start, lanes[s, start]), (to, lanes[s, start])]
-        frame.routes[edge] = points + last.border(edge, end, below=False)
+        frame.routes[edge] = points = path[0][0].route(edge, path[0][1], below=True)
+        for s, start, t, end in path:
+            end = ends[t].get(start, end)
+            level = lanes.get((s, start), s.y)
+            points += [(start, level), (end, level)] if abs(start - end) > 0.1 else []
+        points += t.route(edge, end, below=False)
     for box in frame.inside:
         for edge in box.routes.keys() - frame.routes.keys():
-            frame.routes[edge] = box.border(edge, 0, below=False)
+            frame.routes[edge] = box.route(edge, 0, below=False)
 
 
-def _arrive(steps: list[list[Any]]) -> None:
-    """Arrows from several places into one box arrive side by side, straight from above if they can."""
-    starts: dict[Box, set[float]] = {}
-    for _, start, box, _ in steps:
-        if not box.inside:
-            starts.setdefault(box, set()).add(start)
-    for step in steps:
-        box, several = step[2], sorted(starts.get(step[2], ()))
-        if len(several) > 1:
-            room = max(0.3 * box.width, box.width / 2 - _SEPARATION)
-            gap = min(_SEPARATION / 2, 2 * room / (len(several) - 1))
-            wishes = [min(max(x, box.x - room), box.x + room) for x in several]
-            low = itertools.accumulate(wishes, lambda a, b: max(a + gap, b))
-            high = itertools.accumulate(wishes[::-1], lambda a, b: min(a - gap, b))
-            ends = zip(several, low, list(high)[::-1], strict=True)
-            step[3] = next((a + b) / 2 for start, a, b in ends if start == step[1])
+def _entries(box: Box, starts: list[float]) -> dict[float, float]:
+    """Where arrows from several places enter: side by side, straight from above if they can."""
+    if box.inside or len(starts) == 1:
+        return {}
+    room = max(0.3 * box.width, box.width / 2 - _SEPARATION)
+    gap = min(_SEPARATION / 2, 2 * room / (len(starts) - 1))
+    wishes = [min(max(x, box.x - room), box.x + room) for x in starts]
+    low = itertools.accumulate(wishes, lambda a, b: max(a + gap, b))
+    high = itertools.accumulate(wishes[::-1], lambda a, b: min(a - gap, b))
+    return {x: (a + b) / 2 for x, a, b in zip(starts, low, list(high)[::-1], strict=True)}
 
 
 def _lanes(buses: dict[Any, list[float]]) -> dict[Any, int]:

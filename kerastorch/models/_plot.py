@@ -1,4 +1,4 @@
-"""Pictures of models: `plot_model` and `model_to_dot`. They are laid out and drawn here, without graphviz."""
+"""Pictures of models: `plot_model` and `model_to_dot`. They are drawn here, without graphviz."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import importlib
 import itertools
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -21,49 +22,51 @@ from kerastorch.models._model import Model
 from kerastorch.models._sequential import Sequential
 from kerastorch.models._summary import _shapes
 
+_DARK, _PALE, _WHITE, _GREEN, _RED = "#24292f", "#e8ebef", "#ffffff", "#1a7f37", "#b42318"
+_INK, _GREY = _DARK, "#6b7280"  # text and lines
+_FRAMES = ("#f3f6fa", "#e4ebf3")  # nested models, by depth in turn
+_MARGIN, _PAD, _ROW, _SIZE = 14.0, 10.0, 23.0, 13.0  # lengths are in points, 1/72 inch
+
 # -- reading the model -----------------------------------------------------------------------------
 
 
-class _Look(NamedTuple):
-    """What boxes show."""
+class _Row(NamedTuple):
+    """A line of a box: a label and a value side by side, or a value alone."""
 
-    names: bool
-    activations: bool
-    shapes: bool
-    dtype: bool
-    trainable: bool
-    expand: bool
+    label: str
+    value: str
+    paper: str = _WHITE
 
 
 @dataclass(eq=False)
 class _Picture(Box):
-    """A layer, a function (`small`), or an expanded model: a frame with boxes `inside`."""
+    """A layer, a function, or an expanded model: a frame with boxes `inside`."""
 
-    title: str = ""
-    rows: list[tuple[str, str]] = field(default_factory=list)
-    small: bool = False
-    column: float = 0.0  # where values begin
+    kind: str = "cluster"
+    rows: list[_Row] = field(default_factory=list)
     takes: list[list[Any]] = field(default_factory=list)  # a frame's boxes by input
     gives: Any = None  # the box in a frame that makes the output at a path
 
 
-def _read(model: Any, look: _Look, edges: dict[Edge, None], prefix: str = "") -> _Picture:
+def _read(model: Any, show: Any, edges: dict[Edge, None], prefix: str = "") -> _Picture:
     """The boxes of a model, each layer once; the tensors between them join `edges`."""
     names = {module: key for key, module in model._modules.items()}
     inputs = {(t.node, t.path): i for i, t in enumerate(model._flat_inputs)}
-    frame = _Picture(key=prefix.rstrip("/"), title=model.name, takes=[[] for _ in inputs])
+    frame = _Picture(
+        prefix.rstrip("/"), rows=[_Row(model.name, "", "")], takes=[[] for _ in inputs]
+    )
     made: dict[Any, _Picture] = {}
 
     def add(what: Any, taken: list[Any], given: list[Any]) -> _Picture:
-        small = isinstance(what, Node)
-        name = _function(what) if small else str(getattr(what, "name", None) or names[what])
+        function = isinstance(what, Node)
+        name = _name(what) if function else str(getattr(what, "name", None) or names[what])
         used = {box.key for box in made.values()}
         keys = (f"{prefix}{name}_{i}" if i else prefix + name for i in itertools.count())
         key = next(key for key in keys if key not in used)
-        if look.expand and not small and "_flat_inputs" in what.__dict__:
-            made[what] = _read(what, look, edges, f"{key}/")
+        if show.nested and not function and "_flat_inputs" in what.__dict__:
+            made[what] = _read(what, show, edges, f"{key}/")
         else:
-            made[what] = _box(what, key, name, taken, given, look)
+            made[what] = _box(what, key, name, taken, given, show)
         return made[what]
 
     def source(tensor: KerasTensor) -> Any:
@@ -73,8 +76,8 @@ def _read(model: Any, look: _Look, edges: dict[Edge, None], prefix: str = "") ->
         return box.gives(tensor.path) if box and box.inside else box
 
     if not isinstance(model, Sequential):
-        for layer, tensor, boxes in zip(
-            model._input_layers, model._flat_inputs, frame.takes, strict=True
+        for tensor, layer, boxes in zip(
+            model._flat_inputs, model._input_layers, frame.takes, strict=True
         ):
             boxes.append(add(layer, [], [tensor]))
     nodes = _nodes(model)
@@ -117,83 +120,76 @@ def _nodes(model: Any) -> list[Node]:
     return [node for node in nodes if node in wanted]
 
 
-def _function(node: Node) -> str:
+def _name(node: Node) -> str:
     if node.target is getattr:
         return f".{node.args[1]}"
     return str(getattr(node.target, "__name__", node.target)).strip("_")
 
 
-def _box(
-    what: Any, key: str, name: str, taken: list[Any], given: list[Any], look: _Look
-) -> _Picture:
-    """A box with labels and values; where the calls of a shared layer differ, all are listed."""
-    small, rows = isinstance(what, Node), []
+def _box(what: Any, key: str, name: str, taken: list[Any], given: list[Any], show: Any) -> _Picture:
+    """The box of a layer or function. Where the calls of a shared layer differ, all are listed."""
+    function, kind = isinstance(what, Node), type(what).__name__
+    title = name if function else f"{name}: {kind}" if show.names else kind
+    rows = [_Row("", title, _PALE if function else _DARK)]
     activation = getattr(what, "activation", None)
-    if look.activations and activation is not None:
-        rows.append(("Activation", getattr(activation, "__name__", type(activation).__name__)))
-    if look.shapes and not small and (taken or not given):
-        rows.append(("Input shape", _each(_shapes(t if len(t) > 1 else t[0]) for t in taken)))
-    if look.shapes:
-        rows.append(("Output shape", _each(_shapes(value) for value in given)))
-    if look.dtype:
-        leaves = (leaf for value in given for leaf in symbolic_leaves(value))
-        rows.append(("Output dtype", _each(str(t.dtype).removeprefix("torch.") for t in leaves)))
-    flags = [] if small else [p.requires_grad for _, p in nn.Module.named_parameters(what)]
-    if look.trainable and flags:
-        rows.append(("", "Trainable" if any(flags) else "Non-trainable"))
-    kind = type(what).__name__
-    title = name if small else f"{name}: {kind}" if look.names else kind
-    return _Picture(key=key, title=title, rows=rows, small=small)
+    if show.activations and activation is not None:
+        name = getattr(activation, "__name__", type(activation).__name__)
+        rows.append(_Row("Activation", name))
+    if show.shapes and not function and (taken or not given):
+        shapes = (_shapes(t if len(t) > 1 else t[0]) for t in taken)
+        rows.append(_Row("Input shape", _each(shapes)))
+    if show.shapes:
+        rows.append(_Row("Output shape", _each(map(_shapes, given))))
+    if show.dtype:
+        leaves = itertools.chain(*map(symbolic_leaves, given))
+        dtypes = (str(leaf.dtype).removeprefix("torch.") for leaf in leaves)
+        rows.append(_Row("Output dtype", _each(dtypes)))
+    flags = [] if function else [p.requires_grad for _, p in nn.Module.named_parameters(what)]
+    if show.trainable and flags:
+        row = ("", "Trainable", _GREEN) if any(flags) else ("", "Non-trainable", _RED)
+        rows.append(_Row(*row))
+    return _Picture(key, kind="function" if function else "layer", rows=rows)
 
 
 def _each(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts)) or "?"
 
 
-# -- DOT -------------------------------------------------------------------------------------------
-
-# Lengths are in points, 1/72 inch.
-_MARGIN, _PAD, _HEADER, _ROW = 14.0, 10.0, 26.0, 21.0
-_TITLE, _TEXT = 14.0, 12.0  # font sizes
-_FINE = 8.0  # pixels a point at which text for SVG is measured
-_INK, _GREY, _PALE, _WHITE = "#24292f", "#6b7280", "#e8ebef", "#ffffff"
-_FRAMES = ("#f3f6fa", "#e6ecf4")  # nested models, alternating by depth
-_BADGES = {"Trainable": "#1a7f37", "Non-trainable": "#b42318"}
+# -- DOT, SVG, PNG ---------------------------------------------------------------------------------
 
 
 @dataclass(repr=False)
 class Dot:
-    """The picture of a model: as DOT text for graphviz, or drawn here as SVG text or a Pillow image."""
+    """The picture of a model: DOT text for graphviz, or drawn here as SVG text or a Pillow image."""
 
     frame: _Picture
     edges: list[Edge]
     rankdir: str
     dpi: float
     splines: str
-    subgraph: bool
 
     def to_string(self) -> str:
         """The graph in the DOT language; expanded models are clusters."""
         settings = f"rankdir={self.rankdir} dpi={self.dpi:g} splines={_quoted(self.splines)}"
         lines = [
-            f"graph [{settings} concentrate=true fontname=Helvetica];",
+            f"graph [{settings} fontname=Helvetica];",
             "node [shape=plain fontname=Helvetica];",
-            *([_dot(self.frame)] if self.subgraph else map(_dot, self.frame.inside)),
+            *map(_dot, self.frame.inside),
             *(f"{_quoted(a.key)} -> {_quoted(b.key)};" for a, b in self.edges),
         ]
         return "digraph {\n" + "\n".join(lines) + "\n}\n"
 
     def to_svg(self) -> str:
-        """The picture as SVG; every box and arrow is a group with its name as title."""
-        width, height, groups = _draw(self, _FINE)
-        body = "\n".join(
-            f'<g class="{kind}"><title>{escape(name)}</title>{"".join(map(_svg, marks))}</g>'
-            for kind, name, marks in groups
+        """The picture as SVG: every box and arrow is a group with a class and a title."""
+        width, height, groups = _draw(self, 8)
+        body = "".join(
+            f'<g class="{kind}"><title>{escape(key)}</title>{"".join(map(_svg, marks))}</g>\n'
+            for kind, key, marks in groups
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
-            f'viewBox="0 0 {width:.1f} {height:.1f}" font-family="Helvetica, Arial, sans-serif">\n'
-            f'<rect width="100%" height="100%" fill="{_WHITE}"/>\n{body}\n</svg>\n'
+            f'viewBox="0 0 {width:.1f} {height:.1f}" font-family="Helvetica, Arial, sans-serif" '
+            f'font-size="{_SIZE:g}">\n<rect width="100%" height="100%" fill="{_WHITE}"/>\n{body}</svg>\n'
         )
 
     def to_image(self) -> Any:
@@ -204,7 +200,7 @@ class Dot:
         width, height, groups = _draw(self, scale)
         image = Image.new("RGB", (math.ceil(width * scale), math.ceil(height * scale)), _WHITE)
         pen = ImageDraw.Draw(image)
-        for mark in (mark for _, _, marks in groups for mark in marks):
+        for mark in itertools.chain(*(marks for _, _, marks in groups)):
             _paint(pen, mark, scale)
         return image
 
@@ -217,32 +213,69 @@ def _quoted(text: str) -> str:
 
 def _dot(box: _Picture) -> str:
     if box.inside:
-        head = (
-            f"subgraph {_quoted('cluster_' + box.key)} {{\nlabel={_quoted(box.title)} labeljust=l"
-        )
-        return "\n".join([head, "style=dashed", *map(_dot, box.inside), "}"])
-    ink, paper = (_INK, _PALE) if box.small else (_WHITE, _INK)
-    cells = f'<tr><td colspan="2" bgcolor="{paper}"><font color="{ink}"><b>{escape(box.title)}</b></font></td></tr>'
-    for label, value in box.rows:
-        if label:
-            cells += f'<tr><td align="left">{label}</td><td align="left">{escape(value)}</td></tr>'
-        else:
-            cells += f'<tr><td colspan="2" bgcolor="{_BADGES[value]}"><font color="{_WHITE}">{value}</font></td></tr>'
+        label = f"label={_quoted(box.rows[0].label)} labeljust=l style=dashed"
+        body = "\n".join(map(_dot, box.inside))
+        return f"subgraph {_quoted('cluster_' + box.key)} {{\n{label}\n{body}\n}}"
+    cells = ""
+    for label, value, paper in box.rows:
+        left = f'<td align="left">{label}</td>' if label else ""
+        side = 'align="left"' if label else f'colspan="2" bgcolor="{paper}"'
+        text = f'<font color="{_ink(paper)}">{escape(value)}</font>'
+        cells += f"<tr>{left}<td {side}>{text}</td></tr>"
     table = f'<table border="0" cellborder="1" cellspacing="0" cellpadding="6">{cells}</table>'
     return f"{_quoted(box.key)} [label=<{table}>];"
 
 
-# -- drawing ---------------------------------------------------------------------------------------
+def _ink(paper: str) -> str:
+    return _WHITE if paper in (_DARK, _GREEN, _RED) else _INK
 
 
 class _Mark(NamedTuple):
-    """A rectangle (two corners), text (its left end or its middle), line or arrow head (polygon)."""
+    """A rectangle (two corners), line, arrow head, or text from its "start" or about its "middle"."""
 
     kind: str
     points: list[Point]
     fill: str
     text: str = ""
-    size: float = _TEXT
+    length: float = 0.0
+
+
+def _draw(dot: Dot, scale: float) -> tuple[float, float, list[tuple[str, str, list[_Mark]]]]:
+    """Width, height, and groups of marks with kind and key, where `scale` pixels are a point."""
+    root, flipped, swap = dot.frame, set[Edge](), dot.rankdir == "LR"
+    for box in root.inside:
+        _measure(box, swap, scale)
+    root.width = root.height = 0.0
+    pads = (_ROW, _PAD) if swap else (_PAD, _ROW)
+    arrange(root, [(a, b) for a, b in dot.edges if a is not b], pads, flipped)
+
+    def at(x: float, y: float) -> Point:
+        x, y = round(x + _MARGIN, 1), round(y + _MARGIN, 1)
+        return (y, x) if swap else (x, y)
+
+    frames: list[Any] = []
+    arrows: list[Any] = []
+    boxes: list[Any] = []
+    for box, x, y, depth in _walk(root):
+        corners = [at(x, y), at(x + box.width, y + box.height)]
+        group = (box.kind, box.key, _box_marks(box, corners, depth, scale))
+        (frames if box.inside else boxes).append(group)
+        right, middle = x + box.width, y + box.height / 2
+        loop = [(0, -5), (_PAD, -5), (_PAD, 5), (0, 5)]
+        root.routes[box, box] = [(right + i, middle + j) for i, j in loop]
+    for a, b in dot.edges:
+        points = [point for point, _ in itertools.groupby(at(*p) for p in root.routes[a, b])]
+        marks = _arrow_marks(points[::-1] if (a, b) in flipped else points)
+        arrows.append(("edge", f"{a.key} -> {b.key}", marks))
+    return *at(root.width + _MARGIN, root.height + _MARGIN), frames + arrows + boxes
+
+
+def _walk(frame: Box, left: float = 0, top: float = 0, depth: int = 0) -> Iterator[Any]:
+    """All boxes with left and top in the picture and depth."""
+    for box in frame.inside:
+        x, y = left + box.x - box.width / 2, top + box.y
+        yield box, x, y, depth
+        yield from _walk(box, x, y, depth + 1)
 
 
 @functools.cache
@@ -252,124 +285,66 @@ def _font(pixels: float) -> Any:
     return ImageFont.load_default(pixels)
 
 
-def _width(text: str, size: float, scale: float) -> float:
-    """In points, where `scale` pixels are a point: glyphs fill whole pixels."""
-    return float(_font(size * scale).getlength(text)) / scale
+def _length(text: str, scale: float) -> float:
+    return float(_font(_SIZE * scale).getlength(text)) / scale
+
+
+def _columns(box: _Picture, scale: float) -> tuple[float, float]:
+    """Where values begin that have a label, and the width of the box."""
+    start = max((_length(row.label, scale) + _PAD for row in box.rows if row.label), default=0.0)
+    return start, max(
+        start * bool(row.label) + _length(row.value, scale) + 2 * _PAD for row in box.rows
+    )
 
 
 def _measure(box: _Picture, swap: bool, scale: float) -> None:
-    """Set the sizes of boxes, with the axes swapped for pictures from left to right; a frame has at
-    least the room of its title."""
+    """Set the sizes of boxes, with axes swapped if need be; of frames the least, for their title."""
     for child in box.inside:
         _measure(child, swap, scale)
-    wide, high = _width(box.title, _TITLE, scale), 0.0
-    if not box.inside:
-        labels = [_width(label, _TEXT, scale) + _PAD for label, _ in box.rows if label]
-        values = [_width(value, _TEXT, scale) for _, value in box.rows]
-        box.column = max(labels, default=0.0)
-        wide = max(wide, box.column + max(values, default=0.0)) + 2 * _PAD
-        high = _HEADER + _ROW * len(box.rows)
-    box.width, box.height = (high, wide) if swap else (wide, high)
+    width = _columns(box, scale)[1]
+    size = (width - 2 * _PAD, 0.0) if box.inside else (width, _ROW * len(box.rows))
+    box.width, box.height = size[::-1] if swap else size
 
 
-def _draw(dot: Dot, scale: float) -> tuple[float, float, list[tuple[str, str, list[_Mark]]]]:
-    """Width, height, and groups of marks: kind, name, marks."""
-    swap = dot.rankdir == "LR"
-    root = _Picture(inside=[dot.frame] if dot.subgraph else dot.frame.inside)
-    for box in root.inside:
-        _measure(box, swap, scale)
-    flow = [edge for edge in dot.edges if edge[0] is not edge[1]]
-    flipped = arrange(root, flow, (_HEADER, _PAD) if swap else (_PAD, _HEADER))
-
-    def at(x: float, y: float) -> Point:
-        x, y = round(x + _MARGIN, 1), round(y + _MARGIN, 1)
-        return (y, x) if swap else (x, y)
-
-    frames, arrows, boxes = [], [], []
-
-    def walk(box: _Picture, x: float, y: float, depth: int) -> None:
-        for child in box.inside:
-            a, b = x + child.x, y + child.y
-            corners = [at(a, b), at(a + child.width, b + child.height)]
-            if child.inside:
-                frames.append(("cluster", child.key, _frame_marks(child, corners, depth)))
-                walk(child, a, b, depth + 1)
-            else:
-                kind = "function" if child.small else "layer"
-                boxes.append((kind, child.key, _box_marks(child, corners)))
-            if (child, child) in dot.edges:
-                right, middle = a + child.width, b + child.height / 2
-                loop = [(0, -5), (_PAD, -5), (_PAD, 5), (0, 5)]
-                root.routes[child, child] = [(right + i, middle + j) for i, j in loop]
-
-    walk(root, 0, 0, 0)
-    for edge in dot.edges:
-        points = [point for point, _ in itertools.groupby(at(*p) for p in root.routes[edge])]
-        name = f"{edge[0].key} -> {edge[1].key}"
-        arrows.append(("edge", name, _arrow_marks(points[::-1] if edge in flipped else points)))
-    width, height = at(root.width + _MARGIN, root.height + _MARGIN)
-    return width, height, frames + arrows + boxes
-
-
-def _frame_marks(box: _Picture, corners: list[Point], depth: int) -> list[_Mark]:
-    (left, top), _ = corners
-    place = (left + _PAD, top + _HEADER / 2)
-    return [
-        _Mark("rect", corners, _FRAMES[depth % 2]),
-        _Mark("text", [place], _GREY, box.title, _TITLE),
-    ]
-
-
-def _box_marks(box: _Picture, corners: list[Point]) -> list[_Mark]:
+def _box_marks(box: _Picture, corners: list[Point], depth: int, scale: float) -> list[_Mark]:
     (left, top), (right, _) = corners
-    ink, paper = (_INK, _PALE) if box.small else (_WHITE, _INK)
-    middle = (left + right) / 2
-    marks = [
-        _Mark("rect", [(left, top), (right, top + _HEADER)], paper),
-        _Mark("centred", [(middle, top + _HEADER / 2)], ink, box.title, _TITLE),
-    ]
-    for i, (label, value) in enumerate(box.rows):
-        y = top + _HEADER + _ROW * i
-        row, y = [(left, y), (right, y + _ROW)], y + _ROW / 2
-        if label:
-            marks += [
-                _Mark("rect", row, _WHITE),
-                _Mark("text", [(left + _PAD, y)], _GREY, label),
-                _Mark("text", [(left + _PAD + box.column, y)], _INK, value),
-            ]
-        else:
-            marks += [
-                _Mark("rect", row, _BADGES[value]),
-                _Mark("centred", [(middle, y)], _WHITE, value),
-            ]
+    column = _columns(box, scale)[0]
+    marks = [_Mark("rect", corners, _FRAMES[depth % 2])] if box.inside else []
+    for i, (label, value, paper) in enumerate(box.rows):
+        y, kind = top + _ROW * (i + 0.5), "start" if label else "middle"
+        if paper:
+            marks.append(_Mark("rect", [(left, y - _ROW / 2), (right, y + _ROW / 2)], paper))
+        for text, x, fill in (
+            (label, left + _PAD, _GREY),
+            (value, left + _PAD + column if label else (left + right) / 2, _ink(paper)),
+        ):
+            if text:
+                marks.append(_Mark(kind, [(x, y)], fill, text, _length(text, scale)))
     return marks
 
 
 def _arrow_marks(points: list[Point]) -> list[_Mark]:
     (a, b), (x, y) = points[-2:]
-    length = math.dist(points[-2], points[-1]) or 1.0
-    u, v = (x - a) / length, (y - b) / length
-    neck = (x - 8 * u, y - 8 * v)
-    head = [(x, y), (neck[0] - 4 * v, neck[1] + 4 * u), (neck[0] + 4 * v, neck[1] - 4 * u)]
+    length = math.dist((a, b), (x, y))
+    u, v = 4 * (x - a) / length, 4 * (y - b) / length
+    neck = (x - 2 * u, y - 2 * v)
+    head = [(x, y), (neck[0] - v, neck[1] + u), (neck[0] + v, neck[1] - u)]
     return [_Mark("line", [*points[:-1], neck], _INK), _Mark("head", head, _INK)]
 
 
 def _svg(mark: _Mark) -> str:
-    (x, y), *rest = mark.points
+    (x, y), (right, below) = mark.points[0], mark.points[-1]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
     if mark.kind == "rect":
-        size = f'width="{rest[0][0] - x:.1f}" height="{rest[0][1] - y:.1f}"'
+        size = f'width="{right - x:.1f}" height="{below - y:.1f}"'
         return f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="{mark.fill}" stroke="{_INK}"/>'
     if mark.kind == "line":
         return f'<polyline points="{points}" fill="none" stroke="{mark.fill}" stroke-width="1.2"/>'
     if mark.kind == "head":
         return f'<polygon points="{points}" fill="{mark.fill}"/>'
-    anchor = "middle" if mark.kind == "centred" else "start"
-    length = _width(mark.text, mark.size, _FINE)
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="central" '
-        f'font-size="{mark.size:g}" textLength="{length:.1f}" fill="{mark.fill}">'
-        f"{escape(mark.text)}</text>"
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{mark.kind}" dominant-baseline="central" '
+        f'textLength="{mark.length:.1f}" fill="{mark.fill}">{escape(mark.text)}</text>'
     )
 
 
@@ -378,16 +353,15 @@ def _paint(pen: Any, mark: _Mark, scale: float) -> None:
     if mark.kind == "rect":
         pen.rectangle(points, mark.fill, _INK, max(1, round(0.8 * scale)))
     elif mark.kind == "line":  # of upright and level parts
-        width = max(1, round(1.2 * scale))
+        low, high = divmod(max(1, round(1.2 * scale)) - 1, 2)
         for pair in itertools.pairwise(points):
             (a, b), (c, d) = map(sorted, zip(*pair, strict=True))
-            low, high = width // 2, (width - 1) // 2
-            pen.rectangle((a - low, c - low, b + high, d + high), mark.fill)
+            pen.rectangle((a - low, c - low, b + low + high, d + low + high), mark.fill)
     elif mark.kind == "head":
         pen.polygon(points, mark.fill)
     else:
-        anchor = "mm" if mark.kind == "centred" else "lm"
-        pen.text(points[0], mark.text, mark.fill, _font(mark.size * scale), anchor)
+        anchor = "lm" if mark.kind == "start" else "mm"
+        pen.text(points[0], mark.text, mark.fill, _font(_SIZE * scale), anchor)
 
 
 # -- the public functions --------------------------------------------------------------------------
@@ -438,21 +412,23 @@ def model_to_dot(
             f"Model {model.name!r} is not built yet, so its graph is unknown. Call it on a batch of "
             "data, call `build()`, or begin it with an Input."
         )
-    look = _Look(
-        show_layer_names,
-        show_layer_activations,
-        show_shapes,
-        show_dtype,
-        show_trainable,
-        expand_nested,
+    show = SimpleNamespace(
+        names=show_layer_names,
+        activations=show_layer_activations,
+        shapes=show_shapes,
+        dtype=show_dtype,
+        trainable=show_trainable,
+        nested=expand_nested,
     )
     edges: dict[Edge, None] = {}
     if "_flat_inputs" in model.__dict__:
-        frame = _read(model, look, edges)
+        frame = _read(model, show, edges)
     else:  # what its call does is Python code
-        frame = _Picture(title=model.name)
-        frame.inside = [_box(model, model.name, model.name, [], [], look)]
-    return Dot(frame, list(edges), rankdir, dpi, splines, subgraph)
+        frame = _Picture(inside=[_box(model, model.name, model.name, [], [], show)])
+    if subgraph:
+        frame.key, frame.rows = model.name, [_Row(model.name, "", "")]
+        frame = _Picture(inside=[frame])
+    return Dot(frame, list(edges), rankdir, dpi, splines)
 
 
 def plot_model(
@@ -501,18 +477,9 @@ def plot_model(
     suffix = path.suffix.lower() or ".png"
     if suffix not in (".png", ".svg", ".dot"):
         raise ValueError(f"`to_file` must end in .png, .svg or .dot, received {str(to_file)!r}.")
+    what = (show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi)
     dot = model_to_dot(
-        model,
-        show_shapes=show_shapes,
-        show_dtype=show_dtype,
-        show_layer_names=show_layer_names,
-        rankdir=rankdir,
-        expand_nested=expand_nested,
-        dpi=dpi,
-        show_layer_activations=show_layer_activations,
-        show_trainable=show_trainable,
-        splines=splines,
-        **kwargs,
+        model, *what, False, show_layer_activations, show_trainable, splines, **kwargs
     )
     if suffix != ".png":
         text = dot.to_svg() if suffix == ".svg" else dot.to_string()

@@ -143,6 +143,11 @@ class Sequential(Functional):
         known = isinstance(dtype, torch.dtype) and not dtype.is_floating_point
         self._begin(leaves[0].shape, dtype if known and dtype is not torch.uint8 else None)
 
+    def _build_from(self, x: Any) -> None:
+        if not self.built:
+            with weights_beside(x):
+                self._build_for((x,), {})
+
     def forward(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Build from the first inputs; from then on ``forward`` is the generated code."""
         leaves = [x if isinstance(x, torch.Tensor) else np.asarray(x) for x in _leaves(inputs)]

@@ -155,7 +155,8 @@ def _table() -> Iterator[Case]:
     for padding, more, window in product(("valid", "same", "causal"), conv1d, (2, 3)):
         for steps in (9, 10):
             config = {"filters": 4, "kernel_size": window, "padding": padding, **more}
-            yield Case("Conv1D", (2, steps, 2), config, (1,), sweep=bool(more) or window == 2 or steps == 10)
+            sweep = bool(more) or window == 2 or steps == 10
+            yield Case("Conv1D", (2, steps, 2), config, (1,), sweep=sweep)
     yield Case("Conv1D", (2, 2, 9), {"filters": 3, "kernel_size": 3, **FIRST}, (2,))
     config = {"filters": 3, "kernel_size": 4, "strides": 3, "padding": "same", **FIRST}
     yield Case("Conv1D", (2, 2, 9), config, (2,))

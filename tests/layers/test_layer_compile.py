@@ -62,7 +62,7 @@ def test_inductor_equals_eager(layer: str) -> None:
     check(case, training=True, backend="inductor")
 
 
-def test_building_inside_the_graph_is_not_needed() -> None:
+def test_one_graph_for_batches_of_any_size() -> None:
     """A layer that is built beforehand compiles once for batches of any size."""
     case = next(c for c in FEW if c.layer == "Dense")
     counter = torch._dynamo.testing.CompileCounter()
