@@ -557,7 +557,8 @@ def to_fx(
 ) -> fx.Graph:
     """The torch.fx graph from inputs to outputs.
 
-    `nodes` are the calls in between, and those that are made for what they do besides. `key_of` names a module in the root; `constant` registers a tensor there and gives its name.
+    `nodes` are the calls in between, and those that are made for what they do besides. `key_of`
+    names a module in the root; `constant` registers a tensor there and gives its name.
     """
     graph = fx.Graph()
     made: dict[Any, fx.Node] = {}

@@ -108,7 +108,8 @@ class Registry:
         if identifier is None:
             return None
         if isinstance(identifier, dict):
-            return deserialize(identifier)
+            own = {} if identifier.get("module") else {"module": self.module}
+            return deserialize({"config": {}, **identifier, **own})
         if isinstance(identifier, str):
             found = lookup_custom(identifier)
             if found is None:
@@ -179,12 +180,14 @@ def lookup_custom(name: str) -> Any:
 @contextmanager
 def custom_object_scope(custom_objects: dict[str, Any] | None) -> Iterator[None]:
     """Make `custom_objects` (name -> class or function) known within the ``with`` block."""
-    before = dict(_CUSTOM)
-    _CUSTOM.update(custom_objects or {})
+    given = custom_objects or {}
+    before = {name: _CUSTOM[name] for name in given if name in _CUSTOM}
+    _CUSTOM.update(given)
     try:
         yield
     finally:
-        _CUSTOM.clear()
+        for name in given:
+            _CUSTOM.pop(name, None)
         _CUSTOM.update(before)
 
 
@@ -272,33 +275,21 @@ def deserialize(value: Any) -> Any:
     if name == "__tuple__":
         return tuple(map(deserialize, value.get("items") or config))
     if name == "function":
-        return _find(value.get("registered_name") or config, config)
-    cls = _find_class(value)
+        return _find(value, config)
+    cls = _find(value, name)
+    if not hasattr(cls, "from_config"):
+        raise ValueError(f"{name!r} names a function where a class is expected.")
     return cls.from_config(config)
 
 
-def _find_class(value: dict[str, Any]) -> Any:
-    name, registered = value["class_name"], value.get("registered_name")
-    if registered is None or ">" not in str(registered):
-        family = _FAMILIES.get(value.get("module") or "")
-        if family is not None and inspect.isclass(family.classes.get(name)):
-            return family.classes[name]
-        if not value.get("module"):
-            for family in _FAMILIES.values():
-                if inspect.isclass(family.classes.get(name)):
-                    return family.classes[name]
-    found = _find(registered or name, name)
-    if not inspect.isclass(found):
-        raise ValueError(f"{name!r} names a function where a class is expected.")
-    return found
-
-
-def _find(registered: str, name: str) -> Any:
+def _find(value: dict[str, Any], name: str) -> Any:
+    """What a config names: a custom object, else one of ours if it says that it comes from Keras."""
+    registered, module = value.get("registered_name") or name, value.get("module") or "keras"
     found = lookup_custom(registered) or lookup_custom(name)
-    if found is None:
-        for family in _FAMILIES.values():
-            if name in family.classes:
-                return family.classes[name]
+    if found is None and registered == name and f"{module}.".startswith("keras."):
+        families = [_FAMILIES[module]] if module in _FAMILIES else _FAMILIES.values()
+        tables = (table for family in families for table in (family.classes, family.names))
+        found = next((table[name] for table in tables if name in table), None)
     if found is None:
         raise ValueError(
             f"{registered!r} is not known. Register it with kerastorch.saving.register_keras_serializable, "

@@ -99,20 +99,24 @@ class Variable(torch.Tensor):
         return self
 
     def assign_add(self, value: Any) -> Variable:
-        """Add `value` in place."""
+        """Add `value`, which broadcasts, in place."""
         with torch.no_grad():
-            self.add_(self._like(value))
+            self.add_(self._tensor(value))
         return self
 
     def assign_sub(self, value: Any) -> Variable:
-        """Subtract `value` in place."""
+        """Subtract `value`, which broadcasts, in place."""
         with torch.no_grad():
-            self.sub_(self._like(value))
+            self.sub_(self._tensor(value))
         return self
 
+    def _tensor(self, value: Any) -> torch.Tensor:
+        if isinstance(value, torch.Tensor):
+            return value
+        return torch.as_tensor(value, dtype=self.dtype, device=self.device)
+
     def _like(self, value: Any) -> torch.Tensor:
-        if not isinstance(value, torch.Tensor):
-            value = torch.as_tensor(value, dtype=self.dtype, device=self.device)
+        value = self._tensor(value)
         if value.shape != self.shape:
             raise ValueError(
                 f"Variable {self.path!r} has shape {tuple(self.shape)}; "
@@ -130,6 +134,11 @@ class Variable(torch.Tensor):
 
     def __float__(self) -> float:
         return float(self.detach().item())
+
+    def __format__(self, format_spec: str) -> str:
+        if format_spec and self.dim() == 0:
+            return format(self.detach().item(), format_spec)
+        return super().__format__(format_spec)
 
     def __repr__(self, **kwargs: Any) -> str:  # type: ignore[override]
         kind = "trainable" if self.requires_grad else "non-trainable"

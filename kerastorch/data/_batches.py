@@ -6,7 +6,7 @@ import contextlib
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -35,10 +35,6 @@ class Batches(ABC):
     @abstractmethod
     def first(self) -> Batch | None:
         """The batch that the next pass begins with, or one like it; None if the data are empty."""
-
-    def map(self, function: Callable[[Batch], Batch]) -> Batches:
-        """The same with a function applied to every batch."""
-        return _Mapped(self, function)
 
     def begin_epoch(self) -> None:  # noqa: B027 - optional
         """Called before the first batch of an epoch is made."""
@@ -168,33 +164,3 @@ class IterableBatches(Batches):
 def _resume(batch: Batch, rest: Iterator[Batch]) -> Iterator[Batch]:
     yield batch
     yield from rest
-
-
-class _Mapped(Batches):
-    def __init__(self, inner: Batches, function: Callable[[Batch], Batch]) -> None:
-        self.inner, self.function = inner, function
-        self.restarts, self.once = inner.restarts, inner.once
-
-    @property
-    def steps(self) -> int | float | None:
-        return self.inner.steps
-
-    def first(self) -> Batch | None:
-        first = self.inner.first()
-        return None if first is None else self.function(first)
-
-    def __iter__(self) -> Iterator[Batch]:
-        iterator = iter(self.inner)
-        try:
-            yield from map(self.function, iterator)
-        finally:
-            close(iterator)
-
-    def begin_epoch(self) -> None:
-        self.inner.begin_epoch()
-
-    def end_epoch(self) -> None:
-        self.inner.end_epoch()
-
-    def close(self) -> None:
-        self.inner.close()

@@ -199,8 +199,8 @@ class Dataset:
         >>> list(Dataset.range(5).take(2))
         [tensor(0), tensor(1)]
         """
-        most = _whole("count", count, minus_one=math.inf)
-        return self._reordered(lambda source: nodes.Take(source, most))
+        stop = _whole("count", count, minus_one=math.inf)
+        return self._reordered(lambda source: nodes.Cut(source, 0, stop))
 
     def skip(self, count: int) -> Dataset:
         """All but the first `count` elements; none if it is -1.
@@ -209,8 +209,8 @@ class Dataset:
         >>> list(Dataset.range(5).skip(3))
         [tensor(3), tensor(4)]
         """
-        least = _whole("count", count, minus_one=math.inf)
-        return self._reordered(lambda source: nodes.Skip(source, least))
+        start = _whole("count", count, minus_one=math.inf)
+        return self._reordered(lambda source: nodes.Cut(source, start, math.inf))
 
     def shard(self, num_shards: int, index: int) -> Dataset:
         """Every `num_shards`-th element, from number `index` on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kerastorch.data._batches import Batches
 from kerastorch.data._parallel import close
@@ -15,6 +15,7 @@ class Epochs:
 
     Without `steps` an epoch is a pass over the data. With `steps` it is the next so many batches: the pass
     goes on in the next epoch, and starts again only if `steps` is its whole length or if the data always do.
+    `transform` is applied to every batch.
 
     >>> from kerastorch.data import Epochs, IterableBatches
     >>> import torch
@@ -28,9 +29,15 @@ class Epochs:
     [4.0] True
     """
 
-    def __init__(self, batches: Batches, steps: int | None = None) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        steps: int | None = None,
+        transform: Callable[[Batch], Batch] | None = None,
+    ) -> None:
         self.batches = batches
         self.steps = steps
+        self.transform = transform
         self.exhausted = False
         whole = steps is None or steps == batches.steps
         self._renewed = not batches.once and (whole or batches.restarts)
@@ -50,7 +57,8 @@ class Epochs:
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the epoch; not one more than `steps` is read."""
         ahead, self._ahead = self._ahead, []
-        return itertools.islice(itertools.chain(ahead, self._pass or ()), self.steps)
+        batches = itertools.islice(itertools.chain(ahead, self._pass or ()), self.steps)
+        return batches if self.transform is None else map(self.transform, batches)
 
     def end(self, seen: int) -> None:
         """Close the epoch, of which `seen` batches were read."""
@@ -60,7 +68,6 @@ class Epochs:
             self.close()
 
     def close(self) -> None:
-        """Let go of the data; worker processes and threads end."""
+        """End the pass over the data."""
         opened, self._pass = self._pass, None
         close(opened)
-        self.batches.close()

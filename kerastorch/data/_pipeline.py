@@ -297,32 +297,23 @@ class Repeat(Step):
 
 
 @dataclass(eq=False)
-class Take(Step):
-    count: int | float
+class Cut(Step):
+    """Elements number `start` to `stop`."""
 
-    @property
-    def size(self) -> Size:
-        return None if self.source.size is None else min(self.source.size, self.count)
-
-    def transform(self, items: Iterator[Any]) -> Iterator[Any]:
-        return itertools.islice(items, _limit(self.count))
-
-
-@dataclass(eq=False)
-class Skip(Step):
-    count: int | float
+    start: int | float
+    stop: int | float
 
     @property
     def size(self) -> Size:
         size = self.source.size
-        if self.count == math.inf:
+        if self.start == math.inf:
             return 0
-        return None if size is None else max(size - self.count, 0)
+        return None if size is None else max(min(size, self.stop) - self.start, 0)
 
     def transform(self, items: Iterator[Any]) -> Iterator[Any]:
-        return (
-            iter(()) if self.count == math.inf else itertools.islice(items, int(self.count), None)
-        )
+        if self.start == math.inf:
+            return iter(())
+        return itertools.islice(items, int(self.start), _limit(self.stop))
 
 
 @dataclass(eq=False)

@@ -283,5 +283,5 @@ def _lanes(buses: dict[Any, list[float]]) -> dict[Any, int]:
     for bus in sorted(buses, key=outer_first):
         a, b = min(buses[bus]) - _LANE, max(buses[bus]) + _LANE
         over = [n for o, n in lanes.items() if min(buses[o]) < b and a < max(buses[o])]
-        lanes[bus] = 1 + max(over, default=-1)
+        lanes[bus] = 0
     return lanes

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.data import ArrayBatches, Batches, unpack_x_y_sample_weight
+from kerastorch.data import ArrayBatches, unpack_x_y_sample_weight
 from kerastorch.training._outputs import leaves, match
 
 
@@ -40,11 +40,9 @@ class ClassWeight:
         )
         self._warned = False
 
-    def apply(self, batches: Batches) -> Batches:
-        """The same batches with the weights in them."""
-        if isinstance(batches, ArrayBatches):  # all rows at once, before the first step
-            return ArrayBatches(self.weigh(batches.whole()), batches.batch_size, batches.shuffle)
-        return batches.map(self.weigh)
+    def apply(self, batches: ArrayBatches) -> ArrayBatches:
+        """The same arrays with the weights of all rows."""
+        return ArrayBatches(self.weigh(batches.whole()), batches.batch_size, batches.shuffle)
 
     def weigh(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         """A batch with its weights."""

@@ -182,10 +182,17 @@ class Trainer(Stepper):
         if validation is not None:
             use_workers(validation, workers, use_multiprocessing, max_queue_size)
             validation_steps = epoch_steps("validation_steps", validation_steps, validation)
-        with contextlib.closing(train):
+        with contextlib.ExitStack() as ends:
+            for batches in filter(None, (train, validation)):
+                ends.callback(batches.close)
             self._prepare(train)
+            weigh = None
             if class_weight is not None:
-                train = ClassWeight(class_weight, self._names()).apply(train)
+                weights = ClassWeight(class_weight, self._names())
+                if isinstance(train, ArrayBatches):
+                    train = weights.apply(train)
+                else:
+                    weigh = weights.weigh
             if isinstance(validation, ArrayBatches):
                 self._check_targets(validation)
             self._check_targets(train)
@@ -193,11 +200,11 @@ class Trainer(Stepper):
                 self, callbacks, history=True, verbose=verbose, epochs=epochs,
                 steps=steps_per_epoch or train.steps,
             )  # fmt: skip
-            with contextlib.closing(Epochs(train, steps_per_epoch)) as source:
-                self._train(
-                    source, range(initial_epoch, epochs), validation, validation_steps,
-                    validation_freq, notify,
-                )  # fmt: skip
+            source = ends.enter_context(contextlib.closing(Epochs(train, steps_per_epoch, weigh)))
+            self._train(
+                source, range(initial_epoch, epochs), validation, validation_steps,
+                validation_freq, notify,
+            )  # fmt: skip
         self.history = notify.history
         return self.history  # type: ignore[return-value]
 
@@ -232,10 +239,10 @@ class Trainer(Stepper):
                 notify.on_epoch_end(epoch, logs)
                 if self.stop_training or source.exhausted:
                     break
-            if source.exhausted and not self.stop_training:
-                warnings.warn(_RAN_OUT, stacklevel=3)
             if hasattr(self.optimizer, "finalize_variable_values"):
                 self.optimizer.finalize_variable_values(self._trained())
+            if source.exhausted and not self.stop_training:
+                warnings.warn(_RAN_OUT, stacklevel=3)
         finally:
             notify.on_train_end(logs)
 

@@ -259,27 +259,34 @@ def test_a_dataset_without_batches_is_explained() -> None:
         model.fit(slices(X, Y), verbose=0)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "TensorDataset"])
+REFUSED = [
+    ("y", Y),
+    ("sample_weight", W),
+    ("batch_size", 4),
+    ("validation_split", 0.2),
+    ("shuffle", "batch"),
+    ("shuffle", "rows"),
+]
+MEANT = {
+    "batch_size": ["torch Dataset", "IterableDataset"],
+    "shuffle": ["Sequence", "TensorDataset"],
+}
+
+
 @pytest.mark.parametrize(
-    ("argument", "value"),
+    ("kind", "argument", "value"),
     [
-        ("y", Y),
-        ("sample_weight", W),
-        ("batch_size", 4),
-        ("validation_split", 0.2),
-        ("shuffle", "batch"),
-        ("shuffle", "rows"),
+        (kind, argument, value)
+        for kind in KINDS
+        if kind != "TensorDataset" and "," not in kind
+        for argument, value in REFUSED
+        if kind not in MEANT.get(argument, [])
     ],
 )
 def test_arguments_that_the_data_bring_themselves(kind, argument, value) -> None:
-    make, extra = KINDS[kind]
-    if (argument == "batch_size" and extra.get("batch_size")) or (
-        "Sequence" in kind and argument == "shuffle"
-    ):
-        pytest.skip("has a meaning for this kind")
     model = classifier()
     with pytest.raises(ValueError, match=f"`{argument}`"):
-        model.fit(make(X, Y), verbose=0, **{argument: value})
+        model.fit(KINDS[kind][0](X, Y), verbose=0, **{argument: value})
 
 
 def test_arguments_of_validation_data() -> None:

@@ -53,11 +53,21 @@ class Spy(keras.Model):
         return {"loss": 0.0}
 
 
+_before: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _threads_before() -> None:
+    """Other tests in this process may have left threads of torch.compile's or the runner's."""
+    _before.clear()
+    _before.update(threading.enumerate())
+
+
 def nothing_left() -> bool:
     """Neither worker processes nor threads; those that feed queues end a moment later."""
     limit = time.monotonic() + 5
     while time.monotonic() < limit:
-        if not multiprocessing.active_children() and threading.active_count() == 1:
+        if not multiprocessing.active_children() and set(threading.enumerate()) <= _before:
             return True
         time.sleep(0.01)
     return False
