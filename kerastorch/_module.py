@@ -50,7 +50,7 @@ class Module(Recorded, nn.Module):
         promoted = _promoted(value)
         if promoted is not None:
             super().__setattr__(name, promoted)
-        elif (type(value) in _CONTAINERS and not value) or _has_modules(value):
+        elif _has_modules(value, or_may_get=True):
             self._hold(name, value)
         else:
             super().__setattr__(name, value)
@@ -202,15 +202,17 @@ def _set(items: Any, at: Any, item: Any) -> None:
     (dict if isinstance(items, dict) else list).__setitem__(items, at, item)
 
 
-def _has_modules(value: Any) -> bool:
-    """Whether there is a module, parameter or buffer in a list, tuple or dict, however deep."""
-    if type(value) in _CONTAINERS or isinstance(value, tuple):
-        items = value.values() if isinstance(value, dict) else value
-        return any(
-            isinstance(item, (nn.Module, nn.Parameter, nn.Buffer)) or _has_modules(item)
-            for item in items
-        )
-    return False
+def _has_modules(value: Any, or_may_get: bool = False) -> bool:
+    """Whether there is a module, parameter or buffer in a list, tuple or dict, however deep; or an
+    empty list or dict, which may get one."""
+    if type(value) not in _CONTAINERS and not isinstance(value, tuple):
+        return False
+    if not value:
+        return or_may_get and not isinstance(value, tuple)
+    return any(
+        isinstance(item, (nn.Module, nn.Parameter, nn.Buffer)) or _has_modules(item, or_may_get)
+        for item in (value.values() if isinstance(value, dict) else value)
+    )
 
 
 def _unset() -> None:

@@ -59,7 +59,9 @@ class Loop:
         self.x, self.y, self.shuffle = x, y, shuffle
         self.batches = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
         self.model = plain_model().train()
-        self.optimizer = torch.optim.RMSprop(self.model.parameters(), lr=1e-3, alpha=0.9, foreach=True)
+        self.optimizer = torch.optim.RMSprop(
+            self.model.parameters(), lr=1e-3, alpha=0.9, foreach=True
+        )
 
     def __call__(self) -> None:
         total, hits, count = torch.zeros(()), torch.zeros(()), 0

@@ -124,7 +124,9 @@ class PyDatasetBatches(IterableBatches):
         """End the worker processes."""
         super().close()
         loader, self._loader = self._loader, None
-        close(getattr(loader, "_iterator", None))
+        lasting = getattr(loader, "_iterator", None)
+        if lasting is not None:
+            lasting._shutdown_workers()
 
     def order(self) -> Iterable[int]:
         """Numbers of the batches of one pass."""

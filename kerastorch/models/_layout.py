@@ -22,7 +22,7 @@ _LEAD, _LANE, _TAIL = 12.0, 9.0, 20.0  # between rows: before the lanes, one lan
 _SWEEPS = 8
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Box:
     """A rectangle of known size, a frame of boxes `inside`, or (`passes`) an arrow's place in a row.
 
@@ -283,5 +283,5 @@ def _lanes(buses: dict[Any, list[float]]) -> dict[Any, int]:
     for bus in sorted(buses, key=outer_first):
         a, b = min(buses[bus]) - _LANE, max(buses[bus]) + _LANE
         over = [n for o, n in lanes.items() if min(buses[o]) < b and a < max(buses[o])]
-        lanes[bus] = 0
+        lanes[bus] = 1 + max(over, default=-1)
     return lanes

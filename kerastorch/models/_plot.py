@@ -38,7 +38,7 @@ class _Row(NamedTuple):
     paper: str = _WHITE
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Picture(Box):
     """A layer, a function, or an expanded model: a frame with boxes `inside`."""
 
@@ -105,7 +105,7 @@ def _what(node: Node) -> Any:
 def _parents(node: Node) -> list[KerasTensor]:
     """What a call takes, without the masks that go along with its tensors."""
     masks = {id(tensor._keras_mask) for tensor in node.parents}
-    return [tensor for tensor in node.parents if id(tensor) not in masks]
+    return [tensor for tensor in node.parents]
 
 
 def _nodes(model: Any) -> list[Node]:
