@@ -26,7 +26,8 @@ def improvement_direction(monitor: str) -> str:
     >>> improvement_direction("val_loss"), improvement_direction("val_f1_score")
     ('min', 'max')
     """
-    name = monitor.removeprefix("val_").lower()
+    # Two metrics of one name are reported as "mse" and "mse_1".
+    name = re.sub(r"_\d+$", "", monitor.removeprefix("val_").lower())
     for pattern, direction in _DIRECTIONS:
         if re.search(pattern, name):
             return direction

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from kerastorch import tree
 
-#: Bytes that are gathered at once when rows come in another order: batches are views of the result.
+#: Bytes gathered at once when rows come in another order, for 64 batches at most, which are views of them.
 _CHUNK = 1 << 22
 
 
@@ -36,14 +37,8 @@ class Rows:
     def gathered(self, order: Iterable[int], size: int) -> Iterator[Any]:
         """Batches of the rows in `order`, several of them gathered at once."""
         row = sum(leaf[:1].nbytes for leaf in self.leaves if leaf is not None)
-        chunk = size * max(1, _CHUNK // max(1, row * size))
-        if isinstance(order, torch.Tensor):
-            chunks: Iterable[torch.Tensor] = order.split(chunk)
-        else:
-            rest = iter(order)
-            lists = iter(lambda: list(itertools.islice(rest, chunk)), [])
-            chunks = map(torch.tensor, lists)
-        for index in chunks:
+        chunk = size * min(64, max(1, _CHUNK // max(1, row * size)))
+        for index in _chunks(order, chunk):
             yield from self._cut([_take(leaf, index) for leaf in self.leaves], size)
 
     def _cut(self, leaves: list[Any], size: int) -> Iterator[Any]:
@@ -55,6 +50,15 @@ class Rows:
 
     def _nest(self, leaves: Any) -> Any:
         return tuple(leaves) if self._flat else tree.unflatten(leaves, self._spec)
+
+
+def _chunks(order: Iterable[int], size: int) -> Iterator[torch.Tensor]:
+    if isinstance(order, torch.Tensor):
+        yield from order.split(size)
+        return
+    rest = iter(order)
+    while len(index := np.fromiter(itertools.islice(rest, size), np.int64)):
+        yield torch.from_numpy(index)
 
 
 def _take(leaf: Any, index: torch.Tensor) -> Any:

@@ -105,7 +105,7 @@ def _what(node: Node) -> Any:
 def _parents(node: Node) -> list[KerasTensor]:
     """What a call takes, without the masks that go along with its tensors."""
     masks = {id(tensor._keras_mask) for tensor in node.parents}
-    return [tensor for tensor in node.parents]
+    return [tensor for tensor in node.parents if id(tensor) not in masks]
 
 
 def _nodes(model: Any) -> list[Node]:
@@ -389,13 +389,8 @@ def model_to_dot(
     >>> import kerastorch as keras
     >>> x = keras.Input((4,), name="x")
     >>> model = keras.Model(x, keras.layers.Dense(3, name="scores")(x))
-    >>> print(keras.utils.model_to_dot(model).to_string())
-    digraph {
-    ...
-    "x" [label=<...<b>x: InputLayer</b>...>];
-    "scores" [label=<...<b>scores: Dense</b>...>];
-    "x" -> "scores";
-    }
+    >>> keras.utils.model_to_dot(model).to_string().splitlines()[-2]
+    '"x" -> "scores";'
     """
     if kwargs:
         raise ValueError(f"Unknown or no longer supported arguments: {', '.join(kwargs)}.")

@@ -162,6 +162,7 @@ def test_directions_like_those_of_keras_metrics():
         ("accuracy", "max"),
         ("val_class_output_categorical_accuracy", "max"),
         ("mse", "min"),
+        ("val_mse_1", "min"),
         ("out_mae", "min"),
         ("categorical_true_positives", "max"),
         ("false_negatives", "min"),

@@ -205,14 +205,23 @@ def test_shapes_of_all_calls_of_a_shared_layer():
     model = kt.Model([a, b], torch.cat([pool(a), pool(b)], -1))
     texts = groups_of(model_to_dot(model, show_shapes=True, show_dtype=True))["layer", "pool"]
     assert texts[2] == "(None, 9, 2), (None, 9, 3)"
+    assert texts[4] == "(None, 2), (None, 3)"
     assert texts[5:] == ["Output dtype", "float32"]
 
 
 def test_masks_that_go_along_are_not_shown():
+    class Mean(layers.Layer):
+        def call(self, inputs, mask=None):
+            return inputs.mean(1) if mask is None else (inputs * mask[..., None]).sum(1)
+
     tokens = kt.Input((None,), dtype="int32", name="tokens")
     x = layers.Embedding(9, 4, mask_zero=True, name="embedding")(tokens)
-    dot = model_to_dot(kt.Model(tokens, layers.Dense(2, name="dense")(x)))
-    assert edges_of(dot) == [("tokens", "embedding"), ("embedding", "dense")]
+    model = kt.Model(tokens, Mean(name="mean")(x))
+    assert len(model.graph.nodes) > 4  # the mask is computed
+    assert edges_of(model_to_dot(model)) == [("tokens", "embedding"), ("embedding", "mean")]
+    given = kt.Input((None,), dtype="bool", name="given")
+    model = kt.Model([tokens, given], Mean(name="mean")(x, mask=given))
+    assert ("given", "mean") in edges_of(model_to_dot(model))
 
 
 def test_nested_models_are_boxes_or_clusters():
