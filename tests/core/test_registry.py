@@ -296,4 +296,5 @@ def test_configs_written_by_keras() -> None:
         rebuilt = json.loads(json.dumps(ours.get_config()))
         for name, value in theirs["config"].items():
             if name in rebuilt and not isinstance(value, dict):
-                assert rebuilt[name] == value, name
+                near = isinstance(value, float)  # Keras keeps a learning rate in float32
+                assert rebuilt[name] == (pytest.approx(value) if near else value), name
