@@ -28,6 +28,7 @@ class Variable(torch.Tensor):
     `Variable(initializer, shape=None, dtype=None, trainable=True, name=None)` makes one.
     `initializer` is an array or tensor, or a callable ``f(shape, dtype=...)``. The result is a
     `torch.nn.Parameter` if `trainable`, else a buffer; ``isinstance(v, Variable)`` holds for both.
+    `autocast`, `aggregation` and `synchronization` are taken for Keras's sake and have no effect.
 
     >>> import kerastorch as keras, numpy as np
     >>> v = keras.Variable(np.ones((2, 2)), dtype="float32", name="v")
@@ -50,6 +51,9 @@ class Variable(torch.Tensor):
         shape: tuple[int, ...] | None = None,
         dtype: str | torch.dtype | None = None,
         trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
         name: str | None = None,
         **attributes: Any,
     ) -> Variable:

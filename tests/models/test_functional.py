@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -479,6 +480,26 @@ def test_added_losses_through_nested_models() -> None:
     assert model.evaluate(X, verbose=0) == pytest.approx(float(total.detach()), rel=1e-5)
 
 
+def test_losses_and_metrics_of_the_model_itself() -> None:
+    x = keras.Input((6,))
+    h = layers.Dense(3)(x)
+    model = keras.Model(x, layers.Dense(1)(h))
+    model.add_loss(torch.sum(h) * 0.1)
+    model.add_metric(h.std(), name="spread")
+    twins = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), through_json(model)]
+    for each in (model, *twins):
+        each.compile("sgd")
+        loss, spread = each.evaluate(X, verbose=0)
+        hidden = X @ model.get_layer(index=1).kernel
+        assert loss == pytest.approx(float(hidden.sum().detach()) * 0.1, rel=1e-4)
+        assert spread == pytest.approx(float(hidden.std().detach()), rel=1e-4)
+        assert each.metrics_names == ["loss", "spread"]
+    before = model.get_layer(index=1).kernel.detach().clone()
+    model.fit(X, verbose=0)
+    assert not torch.equal(before, model.get_layer(index=1).kernel)
+    assert model(X).shape == (4, 1)
+
+
 class Spy(layers.Layer):
     """Multiplies by the mask that it is given."""
 
@@ -729,3 +750,38 @@ def test_order_of_layers_and_weights_agrees_with_keras() -> None:
     assert [w.path for w in ours.trainable_weights] == [w.path for w in theirs.trainable_weights]
     ours.set_weights(theirs.get_weights())
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X.numpy(), verbose=0), atol=1e-6)
+
+
+def wiring(k: Any, seed: int) -> Any:
+    """A random graph of dense layers, sums, shared layers and operators."""
+    choose = random.Random(seed)
+    inputs = [k.Input((4,), name=f"in{i}") for i in range(choose.randint(1, 3))]
+    shared = [k.layers.Dense(4, name=f"shared{i}") for i in range(2)]
+    tensors = list(inputs)
+    for i in range(choose.randint(2, 12)):
+        a, b, kind = choose.choice(tensors), choose.choice(tensors), choose.random()
+        if kind < 0.4:
+            tensors.append(k.layers.Dense(4, name=f"dense{i}")(a))
+        elif kind < 0.7:
+            tensors.append(k.layers.Add(name=f"sum{i}")([a, b]))
+        elif kind < 0.85:
+            tensors.append(choose.choice(shared)(a))
+        else:
+            tensors.append(a + b)
+    outputs = [choose.choice(tensors[len(inputs) :]) for _ in range(choose.randint(1, 3))]
+    choose.shuffle(inputs)
+    return k.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_order_agrees_with_keras_for_any_wiring(seed: int) -> None:
+    theirs, ours = wiring(oracle, seed), wiring(keras, seed)
+    layers_of_keras = [layer.name for layer in theirs.layers if not layer.name.startswith("add")]
+    assert [layer.name for layer in ours.layers] == layers_of_keras
+    assert [w.path for w in ours.weights] == [w.path for w in theirs.weights]
+    ours.set_weights(theirs.get_weights())
+    data = [np.ones((2, 4), "float32") * (i + 1) for i in range(len(ours.inputs))]
+    for a, b in zip(
+        tree.flatten(ours.predict(data)), tree.flatten(theirs.predict(data, verbose=0)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
