@@ -126,6 +126,11 @@ class Registry:
             f"received {identifier!r} of type {type(identifier).__name__}."
         )
 
+    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """`get`, where `custom_objects` are known too."""
+        with custom_object_scope(custom_objects):
+            return self.get(config)
+
     def _unknown(self, identifier: str) -> str:
         close = difflib.get_close_matches(identifier, self.names, n=3)
         hint = (

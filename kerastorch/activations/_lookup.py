@@ -59,5 +59,4 @@ def serialize(activation: Callable[[Tensor], Tensor]) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The inverse of `serialize`; `custom_objects` maps further names to functions or classes."""
-    with _registry.custom_object_scope(custom_objects or {}):
-        return _ACTIVATIONS.get(config)
+    return _ACTIVATIONS.deserialize(config, custom_objects)

@@ -57,5 +57,4 @@ def serialize(initializer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The inverse of `serialize`; `custom_objects` maps further names to classes or functions."""
-    with _registry.custom_object_scope(custom_objects or {}):
-        return _INITIALIZERS.get(config)
+    return _INITIALIZERS.deserialize(config, custom_objects)

@@ -92,5 +92,4 @@ def serialize(loss: Any) -> Any:
 
 def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The inverse of `serialize`; `custom_objects` maps names to own classes and functions."""
-    with _registry.custom_object_scope(custom_objects or {}):
-        return _losses.get(name)
+    return _losses.deserialize(name, custom_objects)

@@ -109,5 +109,4 @@ def serialize(metric: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The inverse of `serialize`; `custom_objects` maps names to own classes and functions."""
-    with _registry.custom_object_scope(custom_objects or {}):
-        return _metrics.get(config)
+    return _metrics.deserialize(config, custom_objects)

@@ -130,7 +130,7 @@ class Model(Trainer):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Self:
         """A model with fresh weights from what `get_config` gave."""
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             return (
                 graph_from_config(cls, config) if "calls" in config else super().from_config(config)
             )
@@ -147,7 +147,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     >>> keras.models.model_from_json(model.to_json()).output_shape
     (None, 2)
     """
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects):
         return deserialize(json.loads(json_string))
 
 

@@ -191,7 +191,7 @@ class Sequential(Functional):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Any:
         """A model with fresh weights from what `get_config` gave."""
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             layers = [deserialize(layer) for layer in config["layers"]]
         for index in config.get("automatic_names", ()):
             layers[index]._auto_named = True

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from kerastorch._registry import Registry, custom_object_scope
+from kerastorch._registry import Registry
 from kerastorch._registry import serialize as serialize_any
 from kerastorch.optimizers._adafactor import Adafactor
 from kerastorch.optimizers._adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
@@ -75,5 +75,4 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
     known = registry.names.get(str(config.get("class_name")).lower())
     if known is not None:
         config = {**config, "class_name": known.__name__}
-    with custom_object_scope(custom_objects or {}):
-        return registry.get(config)
+    return registry.deserialize(config, custom_objects)

@@ -27,5 +27,4 @@ def serialize(regularizer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The inverse of `serialize`; `custom_objects` maps further names to classes or functions."""
-    with _registry.custom_object_scope(custom_objects or {}):
-        return _REGULARIZERS.get(config)
+    return _REGULARIZERS.deserialize(config, custom_objects)

@@ -29,7 +29,7 @@ from kerastorch.training._inputs import (
 )
 from kerastorch.training._logs import Logs, to_floats
 from kerastorch.training._outputs import match
-from kerastorch.training._step import Stepper, device_of
+from kerastorch.training._step import Stepper
 
 _RAN_OUT = (
     "Your input ran out of data; interrupting training. Make sure that your dataset or generator can "
@@ -96,7 +96,7 @@ class Trainer(Stepper):
             self.optimizer = made
 
     def _placed(self, batch: Any) -> Any:
-        device = device_of(self)
+        device = self._device()
         if device is None:
             return batch
         return tree.map_structure(
@@ -105,7 +105,7 @@ class Trainer(Stepper):
 
     def _on_device(self, batches: Iterable[Any]) -> Iterable[Any]:
         """The batches on the device of the model."""
-        device = device_of(self)
+        device = self._device()
         if device is None or device.type == "cpu":
             return batches
         return map(self._placed, batches)

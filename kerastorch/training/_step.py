@@ -235,7 +235,7 @@ class Stepper(Layer):
     def _place_metrics(self) -> None:
         """Metrics live where the model lives."""
         compiled = self._compiled
-        device = device_of(self)
+        device = self._device()
         if compiled is not None and device is not None:
             for _, metric in self._named_metrics():
                 metric.to(device)
@@ -342,11 +342,3 @@ class _Epoch:
     penalized: list[Any]
     layers: list[Layer]
     named: list[tuple[str, Any]] | None = None
-
-
-def device_of(model: Any) -> torch.device | None:
-    for module in model.modules():
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None:
-                return tensor.device
-    return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kerastorch._registry import Recorded, Registry, custom_object_scope
+from kerastorch._registry import Recorded, Registry
 from kerastorch._registry import serialize as serialize_any
 
 Step = int | float | torch.Tensor
@@ -71,5 +71,4 @@ def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """A schedule from what `serialize` gave."""
-    with custom_object_scope(custom_objects or {}):
-        return registry.get(config)
+    return registry.deserialize(config, custom_objects)
