@@ -236,10 +236,10 @@ def serialize_object(obj: Any) -> dict[str, Any]:
     for module, family in _FAMILIES.items():
         if family.classes.get(cls.__name__) is cls:
             return {
-                "module": module,
+                "module": cls.__dict__.get("_keras_module", module),
                 "class_name": cls.__name__,
                 "config": obj.get_config(),
-                "registered_name": None,
+                "registered_name": cls.__name__ if "_keras_module" in cls.__dict__ else None,
             }
     return {
         "module": cls.__module__,
@@ -274,17 +274,29 @@ def deserialize(value: Any) -> Any:
         return {key: deserialize(item) for key, item in value.items()}
     name, config = value["class_name"], value["config"]
     if name == "__numpy__":
-        return np.array(config["value"], dtype=np.dtype(config["dtype"]))
+        return np.array(config["value"], dtype=_number_type(config["dtype"]))
     if name == "__tensor__":
         return torch.tensor(config["value"], dtype=standardize_dtype(config["dtype"]))
     if name == "__tuple__":
         return tuple(map(deserialize, value.get("items") or config))
     if name == "function":
         return _find(value, config)
+    if name == "__lambda__":
+        raise ValueError(
+            "The configuration holds the code of a Python lambda, which is never run. Write it as a "
+            "function, register it with register_keras_serializable, and save the model again."
+        )
     cls = _find(value, name)
     if not hasattr(cls, "from_config"):
         raise ValueError(f"{name!r} names a function where a class is expected.")
     return cls.from_config(config)
+
+
+def _number_type(name: Any) -> np.dtype[Any]:
+    dtype = np.dtype(name) if isinstance(name, str) else None
+    if dtype is None or dtype.kind not in "biufc" or dtype.shape:
+        raise ValueError(f"{name!r} is no dtype of numbers.")
+    return dtype
 
 
 def _find(value: dict[str, Any], name: str) -> Any:

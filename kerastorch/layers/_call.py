@@ -23,13 +23,15 @@ class Call(NamedTuple):
     names: tuple[str, ...]
     training: int | None  # its position
     mask: bool
+    masks: tuple[tuple[int, str], ...] = ()  # (position of `query`, "query_mask")
 
 
 def call_of(function: Any) -> Call:
     parameters = list(inspect.signature(function).parameters.values())[1:]
     names = tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
     training = names.index("training") if "training" in names else None
-    return Call(names, training, "mask" in names and len(names) > 1)
+    masks = tuple((at, f"{name}_mask") for at, name in enumerate(names) if f"{name}_mask" in names)
+    return Call(names, training, "mask" in names and len(names) > 1, masks)
 
 
 def signed(forward: Any, call: Any) -> Any:
@@ -42,10 +44,14 @@ def signed(forward: Any, call: Any) -> Any:
 
 
 def marking_built(build: Any) -> Any:
+    names = list(inspect.signature(build).parameters)[1:]
+
     @functools.wraps(build)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
         self.built = True
+        shapes = dict(zip(names, args, strict=False)) | kwargs
+        self.__dict__["_build_config"] = {name: shape for name, shape in shapes.items() if shape}
 
     return wrapper
 
@@ -60,6 +66,16 @@ def declared_shape(kwargs: dict[str, Any]) -> Shape | None:
     if "input_shape" in kwargs:
         return (None, *kwargs["input_shape"])
     return (None, kwargs["input_dim"]) if "input_dim" in kwargs else None
+
+
+def as_shape(value: Any) -> Any:
+    """A shape, or shapes in a structure, from JSON: lists of sizes as tuples."""
+    if isinstance(value, dict):
+        return {key: as_shape(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        sizes = all(item is None or isinstance(item, int) for item in value)
+        return tuple(value) if sizes else [as_shape(item) for item in value]
+    return value
 
 
 def shape_of(value: Any) -> Any:
@@ -116,6 +132,15 @@ def masks_of(value: Any) -> Any:
         masks = [masks_of(item) for item in value]
         return masks if any(mask is not None for mask in masks) else None
     return getattr(value, "_keras_mask", None)
+
+
+def fill_masks(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Give ``query_mask=`` and the like what the argument of that name carries."""
+    for at, name in call.masks:
+        given = args[at] if at < len(args) else kwargs.get(call.names[at])
+        mask = masks_of(given)
+        if mask is not None and call.names.index(name) >= len(args) and kwargs.get(name) is None:
+            kwargs[name] = mask
 
 
 def set_masks(outputs: Any, masks: Any) -> None:

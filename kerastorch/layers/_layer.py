@@ -26,8 +26,10 @@ from kerastorch.config import standardize_dtype
 from kerastorch.layers._call import (
     Call,
     any_mask,
+    as_shape,
     call_of,
     declared_shape,
+    fill_masks,
     first_device,
     marking_built,
     masks_of,
@@ -107,6 +109,7 @@ class Layer(Weighted):
     _takes_one_tensor = False  # and no list or dict of them
     _takes_integers = True  # as they are, where a layer without computes on floats alone
     _makes_mask = False  # whether the class writes compute_mask
+    _build_config: dict[str, Any] | None = None
     _adds = False  # whether `call` has given losses or metrics
     _losses: list[torch.Tensor]
     _reports: list[tuple[str, torch.Tensor]]
@@ -247,15 +250,28 @@ class Layer(Weighted):
             for name, value in (*zip(names, args, strict=False), *kwargs.items())
             if (shape := shape_of(value)) is not None
         }
-        parameters = list(inspect.signature(self.build).parameters.values())
+        takes = inspect.signature(self.build).parameters
+        several = {f"{n}_shape": shape for n, shape in shapes.items() if f"{n}_shape" in takes}
         with real_tensors():
-            if len(parameters) > 1 and all(
-                f"{n}_shape" in (p.name for p in parameters) for n in shapes
-            ):
-                self.build(**{f"{name}_shape": shape for name, shape in shapes.items()})
+            if len(takes) > 1 and several:
+                self.build(**several)
             else:
                 self.build(next(iter(shapes.values()), None))
         self.built = True
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` needs to make the weights; None if that is not known."""
+        return self._build_config
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights as `get_build_config` says."""
+        shapes = {name: as_shape(shape) for name, shape in config.items() if shape is not None}
+        if not self.built and shapes:
+            with real_tensors():
+                if list(shapes) == ["input_shape"]:
+                    self.build(shapes["input_shape"])
+                else:
+                    self.build(**shapes)
 
     def _settle(self) -> None:
         """Stock modules inside take the layer's mode."""
@@ -291,7 +307,9 @@ class Layer(Weighted):
             with weights_beside(args):
                 self._build_for(args, kwargs)
             self._settle()
-        _, training_at, takes_mask = self._takes_in_call
+        _, training_at, takes_mask, takes_masks = self._takes_in_call
+        if takes_masks:
+            fill_masks(self._takes_in_call, args, kwargs)
         mode = kwargs.get("training")
         if training_at is None:
             if mode is not None:
@@ -377,6 +395,7 @@ class Layer(Weighted):
         masks = kwargs.get("mask") if call.mask else None
         if masks is None and args:
             masks = map_symbolic(lambda t: t._keras_mask, args[0])
+        fill_masks(call, args, kwargs)
         masked = any_mask(masks)
         if masked and call.mask:
             kwargs["mask"] = masks

@@ -15,6 +15,8 @@ from kerastorch._graph import real_tensors
 from kerastorch._module import Module
 from kerastorch._variable import Variable, wrap
 from kerastorch.config import standardize_dtype
+from kerastorch.saving._budget import unfilled
+from kerastorch.saving._tree import own_values
 
 
 class Weighted(Module):
@@ -74,7 +76,9 @@ class Weighted(Module):
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
         with real_tensors(), torch.no_grad():
             make: Any = initializers.get(initializer)
-            data = make(shape, dtype=kind)
+            data = unfilled(shape, kind)
+            if data is None:
+                data = make(shape, dtype=kind)
             if not isinstance(data, torch.Tensor):
                 data = torch.as_tensor(data, dtype=kind)
             if memory is not None:
@@ -163,6 +167,27 @@ class Weighted(Module):
                     if not isinstance(value, torch.Tensor)
                     else value
                 )
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the layer's own weights, without those of layers inside, into a mapping of arrays.
+
+        Together with `load_own_variables` it can be overridden to save more, or otherwise.
+        """
+        for index, value in enumerate(own_values(self)):
+            store[str(index)] = as_numpy(value)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote."""
+        values = own_values(self)
+        if len(values) != len(store.keys()):
+            raise ValueError(
+                f"{self._title()} has {len(values)} weights of its own, received {len(store.keys())}."
+            )
+        with torch.no_grad():
+            for index, value in enumerate(values):
+                value.copy_(torch.as_tensor(store[str(index)]))
+
+    save_own_variables._plain = True  # type: ignore[attr-defined]
 
     def count_params(self) -> int:
         """Number of scalars in all weights."""

@@ -126,6 +126,17 @@ class Metric(Module):
 
     reset_states = reset_state
 
+    def save_own_variables(self, store: Any) -> None:
+        """Write the state into a mapping of arrays."""
+        for index, variable in enumerate(self._buffers.values()):
+            store[str(index)] = np.array(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote; a file without it leaves the state as it is."""
+        if len(store.keys()) == len(self._buffers):
+            for index, variable in enumerate(self._buffers.values()):
+                variable.assign(store[str(index)])  # type: ignore[union-attr]
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Update, then the result."""
         with torch.no_grad():

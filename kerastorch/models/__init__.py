@@ -4,3 +4,5 @@ from kerastorch.models._functional import Functional as Functional
 from kerastorch.models._model import Model as Model
 from kerastorch.models._model import model_from_json as model_from_json
 from kerastorch.models._sequential import Sequential as Sequential
+from kerastorch.saving._model import load_model as load_model
+from kerastorch.saving._model import save_model as save_model

@@ -1,97 +1,245 @@
-"""Functional models as plain data, and back.
+"""Functional models as plain data, in Keras's format, and back.
 
-A config can name layers that are registered, methods of tensors and torch's functions of tensors;
-nothing else is ever called.
+A config lists the layers, each with its calls, whose symbolic arguments are named by layer, call and
+place among the results. A torch function or tensor method between layers is an entry of the module
+"torch"; those that Keras has as operations of the same meaning are written as such. A config can name
+registered layers, methods of tensors and torch's functions of tensors; nothing else is ever called.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import get_overridable_functions
 
-from kerastorch._graph import OPERATORS, KerasTensor, Node, record
+from kerastorch._graph import OPERATORS, KerasTensor, Node, map_symbolic, record, symbolic_leaves
 from kerastorch._registry import deserialize, serialize
+from kerastorch.layers._layer import Layer
 
 #: Arguments that go by a name in `torch`.
 _NAMED = (torch.dtype, torch.memory_format, torch.layout)
 
+#: Operations of Keras that are one function here, by Keras's module and class.
+_OPERATIONS: dict[str, dict[str, Any]] = {
+    "keras.src.ops.numpy": {
+        "Add": operator.add, "Subtract": operator.sub, "Multiply": operator.mul,
+        "TrueDivide": operator.truediv, "Divide": operator.truediv, "Mod": operator.mod,
+        "FloorDivide": operator.floordiv, "Power": operator.pow, "Matmul": operator.matmul,
+        "Less": operator.lt, "LessEqual": operator.le, "Greater": operator.gt,
+        "GreaterEqual": operator.ge, "Equal": operator.eq, "NotEqual": operator.ne,
+        "Negative": operator.neg, "Absolute": operator.abs, "Abs": operator.abs,
+        "LogicalAnd": torch.logical_and, "LogicalOr": torch.logical_or, "LogicalNot": torch.logical_not,
+        "Exp": torch.exp, "Log": torch.log, "Sqrt": torch.sqrt, "Square": torch.square,
+        "Sin": torch.sin, "Cos": torch.cos, "Tanh": torch.tanh, "Sign": torch.sign,
+        "Maximum": torch.maximum, "Minimum": torch.minimum,
+    },
+    "keras.src.ops.nn": {"Relu": torch.relu, "Sigmoid": torch.sigmoid},
+}  # fmt: skip
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def layer_entry(layer: Any) -> dict[str, Any]:
+    """One layer of a model, with a word on whether its name was given or made."""
+    entry: dict[str, Any] = serialize(layer)
+    return {**entry, "auto_named": True} if getattr(layer, "_auto_named", False) else entry
+
 
 def to_config(model: Any) -> dict[str, Any]:
     """Layers, the calls between them, inputs and outputs of a functional model."""
-    nodes = model._calls()
-    keys = {module: key for key, module in model._modules.items()}
-    places = {(t.node, t.path): ["input", i] for i, t in enumerate(model._flat_inputs)}
-    places |= {(node, ()): ["node", i] for i, node in enumerate(nodes)}
-
+    nodes = _explicit_calls(model)
+    layers = {
+        **dict(zip(model._input_layers, model._input_layers, strict=True)),
+        **{module: module for module in (*model._ordered, *model._modules.values())},
+    }
+    names = _names_in(model, layers)
     constants = {id(tensor): key for tensor, key in model._constants}
+    entries: dict[Any, list[Any]] = {layer: [] for layer in layers}  # the calls of each layer
+    functions: list[dict[str, Any]] = []
+    places: dict[Any, tuple[str, int]] = {
+        (t.node, t.path): (names[layer], 0)
+        for t, layer in zip(model._flat_inputs, model._input_layers, strict=True)
+    }
+
+    def history(tensor: KerasTensor) -> list[Any]:
+        """Layer, call and place of a symbolic tensor."""
+        if (tensor.node, tensor.path) in places:
+            return [*places[tensor.node, tensor.path], 0]
+        paths = [leaf.path for leaf in _flat_symbols(tensor.node.outputs)]
+        return [*places[tensor.node, ()], paths.index(tensor.path)]
 
     def plain(value: Any) -> Any:
         """Arguments of a recorded call as JSON-like data."""
         if isinstance(value, KerasTensor):
-            path: tuple[Any, ...] = value.path
-            while (value.node, path) not in places:
-                path = path[:-1]
-            return {"tensor": places[value.node, path], "path": list(value.path[len(path) :])}
+            dtype = str(value.dtype).removeprefix("torch.")
+            config = {"shape": value.shape, "dtype": dtype, "keras_history": history(value)}
+            return {"class_name": "__keras_tensor__", "config": config}
         if isinstance(value, torch.Tensor):
-            return {"constant": constants[id(value)]}
+            return {"class_name": "__constant__", "config": constants[id(value)]}
         if isinstance(value, slice):
-            return {"slice": [plain(value.start), plain(value.stop), plain(value.step)]}
+            parts = {key: plain(getattr(value, key)) for key in ("start", "stop", "step")}
+            return {"class_name": "__slice__", "config": parts}
         if value is Ellipsis:
-            return {"ellipsis": True}
+            return {"class_name": "__ellipsis__", "config": {}}
         if isinstance(value, _NAMED):
-            return {"torch": str(value).removeprefix("torch.")}
+            return {"class_name": "__torch__", "config": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
-            return {"device": str(value)}
+            return {"class_name": "__device__", "config": str(value)}
         if isinstance(value, tuple):
-            return {"tuple": [plain(item) for item in value]}
+            return {"class_name": "__tuple__", "config": [plain(item) for item in value]}
         if isinstance(value, list):
             return [plain(item) for item in value]
         if isinstance(value, dict):
-            return {"dict": {key: plain(item) for key, item in value.items()}}
+            return {key: plain(item) for key, item in value.items()}
         return serialize(value)
 
-    return {
+    for node in nodes:
+        call = {"args": [plain(arg) for arg in node.args], "kwargs": plain(_explicit(node))}
+        if node.kind == "call_module":
+            calls = entries[node.target]
+            places[node, ()] = (names[node.target], len(calls))
+            calls.append(call)
+        else:
+            entry = _function_entry(node, call)
+            base = entry["config"]["name"]
+            name = next(n for n in _numbered(base) if n not in names.values())
+            names[node] = entry["config"]["name"] = entry["name"] = name
+            places[node, ()] = (name, 0)
+            functions.append(entry)
+    config = {
         "name": model.name,
-        "trainable": model.trainable,
-        "inputs": [serialize(layer) for layer in model._input_layers],
-        "layers": {key: serialize(module) for key, module in model._modules.items()},
-        "automatic_names": [
-            key for key, m in model._modules.items() if getattr(m, "_auto_named", False)
-        ],
-        "constants": {
+        "trainable": model._trainable,
+        "layers": [
+            {**layer_entry(layer), "name": names[layer], "inbound_nodes": calls}
+            for layer, calls in entries.items()
+        ]
+        + functions,
+        "input_layers": map_symbolic(lambda t: [*places[t.node, t.path], 0], model._inputs),
+        "output_layers": map_symbolic(history, model._outputs),
+    }
+    if constants:
+        config["constants"] = {
             key: {"value": serialize(getattr(model, key)), "trained": key in model._parameters}
             for key in constants.values()
-        },
-        "calls": [
-            {
-                "op": node.kind,
-                "target": keys[node.target] if node.kind == "call_module" else _name(node),
-                "args": plain(list(node.args)),
-                "kwargs": plain(dict(node.kwargs)),
-            }
-            for node in nodes
-        ],
-        "input_structure": plain(model._inputs),
-        "outputs": plain(model._outputs),
-        "ends": plain(model._ends),
+        }
+    if model._ends:
+        config["ends"] = [history(end) for end in model._ends]
+    return config
+
+
+def _explicit(node: Node) -> dict[str, Any]:
+    """The keyword arguments of a call without a mask that the layer finds by itself."""
+    kwargs = dict(node.kwargs)
+    if node.kind == "call_module" and kwargs.get("mask") is not None and node.args:
+        found = map_symbolic(lambda t: t._keras_mask, node.args[0])
+        if _same(found, kwargs["mask"]):
+            del kwargs["mask"]
+    return kwargs
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a is b
+
+
+def _explicit_calls(model: Any) -> list[Node]:
+    """The calls that outputs and ends need, those that only make implicit masks left out."""
+    known = dict.fromkeys(model._calls())
+    inputs = {(t.node, t.path) for t in model._flat_inputs}
+    needed: set[Node] = set()
+    waiting = symbolic_leaves((model._outputs, model._ends))
+    while waiting:
+        tensor = waiting.pop()
+        if (tensor.node, tensor.path) in inputs or tensor.node in needed:
+            continue
+        needed.add(tensor.node)
+        waiting += symbolic_leaves((tensor.node.args, _explicit(tensor.node)))
+    return [node for node in known if node in needed]
+
+
+def _names_in(model: Any, layers: Any) -> dict[Any, str]:
+    """A name for each layer: its own, unless another has it."""
+    keys = {module: key for key, module in model._modules.items()}
+    names: dict[Any, str] = {}
+    for layer in layers:
+        base = layer.name if isinstance(layer, Layer) else keys[layer]
+        names[layer] = next(n for n in _numbered(base) if n not in names.values())
+    return names
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    count = 0
+    while True:
+        count += 1
+        yield f"{base}_{count}"
+
+
+def _flat_symbols(value: Any) -> list[KerasTensor]:
+    """Symbolic tensors of a result, dicts by sorted key: the order in which Keras counts them."""
+    if isinstance(value, dict):
+        return [leaf for key in sorted(value, key=str) for leaf in _flat_symbols(value[key])]
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in _flat_symbols(item)]
+    return [value] if isinstance(value, KerasTensor) else []
+
+
+def _function_entry(node: Node, call: dict[str, Any]) -> dict[str, Any]:
+    """A torch function or tensor method: as the operation of Keras if there is one."""
+    target = _name(node)
+    base = target.rpartition(".")[2].strip("_")
+    module, cls, config = "torch", node.kind, {"name": base, "target": target}
+    if node.kind == "call_function" and not node.kwargs:
+        for place, table in _OPERATIONS.items():
+            found = next((name for name, f in table.items() if f is node.target), None)
+            if found is not None:
+                module, cls, config = place, found, {"name": base}
+    return {
+        "module": module,
+        "class_name": cls,
+        "config": config,
+        "registered_name": cls,
+        "inbound_nodes": [call],
     }
 
 
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def layer_from(entry: dict[str, Any]) -> Any:
+    """The inverse of `layer_entry`."""
+    layer = deserialize(entry)
+    if entry.get("auto_named") and isinstance(layer, Layer):
+        layer._auto_named = True
+    return layer
+
+
 def from_config(cls: Any, config: dict[str, Any]) -> Any:
-    """A model of class `cls` with fresh weights from what `to_config` gave."""
-    sources = [deserialize(layer).output for layer in config["inputs"]]
-    modules = {key: deserialize(layer) for key, layer in config["layers"].items()}
-    for key in config.get("automatic_names", ()):
-        modules[key]._auto_named = True
+    """A model of class `cls` with fresh weights from what `to_config`, or Keras, gave."""
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    if len(entries) < len(config["layers"]):
+        raise ValueError("The config has two layers of one name.")
+    needed = _needed(entries, config)
     constants = {}
     for key, item in config.get("constants", {}).items():
         value = deserialize(item["value"])
         constants[key] = nn.Parameter(value) if item["trained"] else value
-    results: list[Any] = []
+    targets = {name: _target(entry) for name, entry in entries.items() if name in needed}
+    results: dict[str, list[Any]] = {
+        name: [target.output] if _is_input(entries[name]) else []
+        for name, target in targets.items()
+    }
+
+    def tensor(history: list[Any]) -> Any:
+        name, call, place = history
+        return _flat_symbols(results[name][call])[place]
 
     def revive(value: Any) -> Any:
         """The inverse of `plain`."""
@@ -99,37 +247,154 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
             return [revive(item) for item in value]
         if not isinstance(value, dict):
             return value
-        if "tensor" in value:
-            kind, index = value["tensor"]
-            found = sources[index] if kind == "input" else results[index]
-            for step in value.get("path", ()):
-                found = found[step]
-            return found
-        if "constant" in value:
-            return constants[value["constant"]]
-        if "slice" in value:
-            return slice(*map(revive, value["slice"]))
-        if "ellipsis" in value:
+        if "class_name" not in value or "config" not in value:
+            return {key: revive(item) for key, item in value.items()}
+        kind, content = value["class_name"], value["config"]
+        if kind == "__keras_tensor__":
+            return tensor(content["keras_history"])
+        if kind == "__constant__":
+            return constants[content]
+        if kind == "__slice__":
+            return slice(*(revive(content[key]) for key in ("start", "stop", "step")))
+        if kind == "__ellipsis__":
             return Ellipsis
-        if "torch" in value and isinstance(getattr(torch, value["torch"], None), _NAMED):
-            return getattr(torch, value["torch"])
-        if "device" in value:
-            return torch.device(value["device"])
-        if "tuple" in value:
-            return tuple(map(revive, value["tuple"]))
-        if "dict" in value:
-            return {key: revive(item) for key, item in value["dict"].items()}
+        if kind == "__torch__" and isinstance(getattr(torch, content, None), _NAMED):
+            return getattr(torch, content)
+        if kind == "__device__":
+            return torch.device(content)
+        if kind == "__tuple__":
+            return tuple(map(revive, content))
         return deserialize(value)
 
-    for call in config["calls"]:
+    for name, call in _in_order(entries, targets):
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
-        results.append(_call(call["op"], call["target"], modules, args, kwargs))
-    model = cls(revive(config["input_structure"]), revive(config["outputs"]), name=config["name"])
+        results[name].append(_call(entries[name], targets[name], args, kwargs))
+    model = cls(
+        _structure(config["input_layers"], tensor),
+        _structure(config["output_layers"], tensor),
+        name=config.get("name"),
+    )
     for end in config.get("ends", ()):
-        model._extend(revive(end))
+        model._extend(tensor(end))
     if not config.get("trainable", True):
         model.trainable = False
     return model
+
+
+def _is_input(entry: dict[str, Any]) -> bool:
+    return bool(entry["class_name"] == "InputLayer")
+
+
+def _histories(value: Any) -> list[list[Any]]:
+    """The histories of the symbolic tensors in the arguments of a call."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return [value["config"]["keras_history"]]
+        value = list(value.values())
+    return [h for item in value for h in _histories(item)] if isinstance(value, list) else []
+
+
+def _is_history(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str)
+
+
+def _structure(value: Any, tensor: Any) -> Any:
+    """Inputs or outputs: histories, or lists and dicts of them. One in a list stands for itself."""
+    if _is_history(value):
+        return tensor(value)
+    if isinstance(value, dict):
+        return {key: _structure(item, tensor) for key, item in value.items()}
+    return [_structure(item, tensor) for item in value]
+
+
+def _ends_of(config: dict[str, Any]) -> list[list[Any]]:
+    found: list[list[Any]] = []
+    for key in ("input_layers", "output_layers"):
+        _structure(config[key], found.append)
+    return found + list(config.get("ends", ()))
+
+
+def _needed(entries: dict[str, Any], config: dict[str, Any]) -> set[str]:
+    """The names of the layers that inputs and outputs depend on. Nothing else is made or called."""
+    needed: set[str] = set()
+    waiting = [history[0] for history in _ends_of(config)]
+    while waiting:
+        name = waiting.pop()
+        if name in needed:
+            continue
+        if name not in entries:
+            raise ValueError(f"The config names a layer {name!r} that it does not have.")
+        needed.add(name)
+        waiting += [
+            h[0] for call in entries[name]["inbound_nodes"] for h in _histories(_parts(call))
+        ]
+    return needed
+
+
+def _parts(call: Any) -> list[Any]:
+    if not isinstance(call, dict) or "args" not in call:
+        raise ValueError(
+            "The config describes calls in the form of Keras 2, which is not supported."
+        )
+    return [call["args"], call.get("kwargs", {})]
+
+
+def _in_order(
+    entries: dict[str, Any], targets: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The calls, each after those that it needs, the calls of one layer in their order."""
+    waiting = {name: list(entries[name]["inbound_nodes"]) for name in targets}
+    done = {name: 1 if _is_input(entries[name]) else 0 for name in targets}
+    while any(waiting.values()):
+        progress = False
+        for name, calls in waiting.items():
+            while calls and all(h[1] < done[h[0]] for h in _histories(_parts(calls[0]))):
+                yield name, {"kwargs": {}, **calls.pop(0)}
+                done[name] += 1
+                progress = True
+        if not progress:
+            stuck = [name for name, calls in waiting.items() if calls]
+            raise ValueError(f"The config has calls in a circle, or of nothing: layers {stuck}.")
+
+
+def _target(entry: dict[str, Any]) -> Any:
+    """What an entry calls: a layer, or the function or method of a function entry."""
+    module, cls = str(entry.get("module")), entry["class_name"]
+    if module == "torch":
+        return entry["config"]["target"]
+    if module.startswith("keras.src.ops."):
+        found = _OPERATIONS.get(module, {}).get(cls)
+        if cls == "GetItem":
+            found = operator.getitem
+        if found is None:
+            raise ValueError(f"The operation {cls!r} of Keras ({module}) is not known here.")
+        return found
+    return layer_from(entry)
+
+
+def _call(entry: dict[str, Any], target: Any, args: Any, kwargs: Any) -> Any:
+    """A recorded call again."""
+    if isinstance(target, nn.Module):
+        for name in ("mask", "training"):  # Keras writes down what was not given
+            if kwargs.get(name, 0) is None:
+                del kwargs[name]
+        return target(*args, **kwargs)
+    if not isinstance(target, str):
+        if target is operator.getitem and isinstance(args[1], list):
+            args[1] = tuple(args[1])
+        return target(*args, **kwargs)
+    kind = entry["class_name"]
+    if kind == "call_function" and target in _functions():
+        return _functions()[target](*args, **kwargs)
+    if args and isinstance(args[0], (torch.Tensor, KerasTensor)):
+        if kind == "call_method" and _is_member(target):
+            return record(kind, target, args, kwargs)
+        if kind == "call_function" and target == "getattr" and _is_member(*args[1:2]):
+            return record(kind, getattr, args[:2])
+    raise ValueError(
+        f"The config has a {kind} of {target!r}, which is no function or method of tensors. "
+        "Nothing else is called."
+    )
 
 
 # -- what may be called ------------------------------------------------------------------------------
@@ -173,23 +438,6 @@ def _name(node: Node) -> str:
             "only. Put the call into a Layer and register it."
         )
     return name
-
-
-def _call(op: str, target: str, modules: dict[str, Any], args: Any, kwargs: Any) -> Any:
-    """A recorded call again."""
-    if op == "call_module" and target in modules:
-        return modules[target](*args, **kwargs)
-    if op == "call_function" and target in _functions():
-        return _functions()[target](*args, **kwargs)
-    if args and isinstance(args[0], (torch.Tensor, KerasTensor)):
-        if op == "call_method" and _is_member(target):
-            return record(op, target, args, kwargs)
-        if op == "call_function" and target == "getattr" and _is_member(*args[1:2]):
-            return record(op, getattr, args[:2])
-    raise ValueError(
-        f"The config has a {op} of {target!r}, which is no layer of the model and no function or "
-        "method of tensors. Nothing else is called."
-    )
 
 
 def _is_member(name: Any = None) -> bool:

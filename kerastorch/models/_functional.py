@@ -48,6 +48,9 @@ class Functional(Model, fx.GraphModule):
         return softmax
     """
 
+    _keras_module = "keras.src.models.functional"
+    _layers_first = True  # in files: by class and number, as `layers` lists them
+
     _inputs: Any
     _outputs: Any
     _flat_inputs: list[KerasTensor]
@@ -284,7 +287,7 @@ class Functional(Model, fx.GraphModule):
             )
         if given is not value or not value.is_floating_point():
             value = value.to(spec.dtype)
-        return value
+        return value  # type: ignore[no-any-return]
 
     def _check_inputs(self, x: Any) -> None:
         self._arrange(x, *(None,) * (len(self._flat_inputs) - 1))

@@ -10,11 +10,14 @@ import torch
 from typing_extensions import Self
 
 from kerastorch._graph import record
-from kerastorch._registry import custom_object_scope, deserialize, serialize_object
-from kerastorch.layers._call import symbolic_of
-from kerastorch.layers._layer import Layer, registry
+from kerastorch._registry import Registry, custom_object_scope, deserialize, serialize_object
+from kerastorch.layers._call import shape_of, symbolic_of
+from kerastorch.layers._layer import Layer
 from kerastorch.models._config import from_config as graph_from_config
+from kerastorch.saving._model import PathLike, load_weights, save_model, save_weights
 from kerastorch.training._loop import Trainer
+
+registry = Registry("model", "models")
 
 
 class Model(Trainer):
@@ -78,6 +81,9 @@ class Model(Trainer):
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is not Model.build:
             super()._build_for(args, kwargs)
+        else:
+            shape = shape_of(args[0] if args else next(iter(kwargs.values()), None))
+            self.__dict__["_build_config"] = {"input_shape": shape} if shape else None
         self.built = True  # sublayers are built when `call` reaches them
 
     def _makes_weights(self) -> bool:
@@ -121,6 +127,18 @@ class Model(Trainer):
 
         print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
 
+    def save(self, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write everything into a ``.keras`` archive: see `kerastorch.saving.save_model`."""
+        save_model(self, filepath, overwrite, **kwargs)
+
+    def save_weights(self, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the weights: see `kerastorch.saving.save_weights`."""
+        save_weights(self, filepath, overwrite, **kwargs)
+
+    def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read the weights, all or none: see `kerastorch.saving.load_weights`."""
+        load_weights(self, filepath, skip_mismatch, **kwargs)
+
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `kerastorch.models.model_from_json`."""
         return json.dumps(serialize_object(self), **kwargs)
@@ -132,7 +150,9 @@ class Model(Trainer):
         """A model with fresh weights from what `get_config` gave."""
         with custom_object_scope(custom_objects):
             return (
-                graph_from_config(cls, config) if "calls" in config else super().from_config(config)
+                graph_from_config(cls, config)
+                if "input_layers" in config
+                else super().from_config(config)
             )
 
 

@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from kerastorch._graph import KerasTensor, _running, real_tensors
-from kerastorch._registry import custom_object_scope, deserialize, serialize
+from kerastorch._registry import custom_object_scope
 from kerastorch.config import floatx
 from kerastorch.layers._call import weights_beside
 from kerastorch.layers._input import Input, InputLayer
-from kerastorch.layers._layer import Layer, registry
+from kerastorch.layers._layer import Layer
+from kerastorch.models._config import layer_entry, layer_from
 from kerastorch.models._functional import Functional, _leaves
+from kerastorch.models._model import registry
 
 
 class Sequential(Functional):
@@ -177,14 +179,15 @@ class Sequential(Functional):
     def get_config(self) -> dict[str, Any]:
         """Input and layers as plain data."""
         layers = [*(tensor.node.target for tensor in self._chain[:1]), *self._stack]
-        return {
+        config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
-            "layers": [serialize(layer) for layer in layers],
-            "automatic_names": [
-                i for i, layer in enumerate(layers) if getattr(layer, "_auto_named", False)
-            ],
+            "layers": [layer_entry(layer) for layer in layers],
         }
+        if self._chain and self._inferred:
+            config["build_input_shape"] = self._chain[0].shape
+            del config["layers"][0]
+        return config
 
     @classmethod
     def from_config(
@@ -192,10 +195,12 @@ class Sequential(Functional):
     ) -> Any:
         """A model with fresh weights from what `get_config` gave."""
         with custom_object_scope(custom_objects):
-            layers = [deserialize(layer) for layer in config["layers"]]
-        for index in config.get("automatic_names", ()):
-            layers[index]._auto_named = True
-        return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+            layers = [layer_from(entry) for entry in config["layers"]]
+        self = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+        shape = config.get("build_input_shape")
+        if shape and not self.built:
+            self.build(tuple(shape))
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() if self.built else Layer.__getstate__(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from kerastorch import optimizers as optimizers_module
+from kerastorch._registry import deserialize, serialize
 from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
@@ -23,6 +25,7 @@ class Stepper(Layer):
 
     optimizer: Any = None
     _compiled: _Compiled | None = None
+    _compile_arguments: dict[str, Any]
 
     # -- compile -----------------------------------------------------------------------------------
 
@@ -73,7 +76,8 @@ class Stepper(Layer):
         )
         self.optimizer = chosen
         self._compiled = compiled
-        self._compile_arguments = {
+        # Past __setattr__, which would take metrics and loss modules for parts of the model.
+        self.__dict__["_compile_arguments"] = {
             "optimizer": optimizer,
             "loss": loss,
             "loss_weights": loss_weights,
@@ -85,6 +89,19 @@ class Stepper(Layer):
     def compiled(self) -> bool:
         """Whether `compile` has been called."""
         return self._compiled is not None
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was called with, as plain data; empty if it was not."""
+        if not self.compiled:
+            return {}
+        return serialize(self._compile_arguments | {"optimizer": self.optimizer})  # type: ignore[no-any-return]
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` gave, and make the optimizer's state."""
+        known = inspect.signature(self.compile).parameters
+        self.compile(**{k: deserialize(v) for k, v in config.items() if k in known})
+        if self.built and hasattr(self.optimizer, "build"):
+            self.optimizer.build(self.trainable_variables)
 
     @property
     def loss(self) -> Any:

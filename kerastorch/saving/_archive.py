@@ -1,0 +1,163 @@
+"""The ``.keras`` archive: a zip of metadata.json, config.json and model.weights.h5."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from kerastorch.saving._budget import allowed
+
+#: The version of Keras whose format this is.
+FORMAT = "3.15.1"
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_CHUNK = 2**20
+
+
+def write_archive(
+    file: IO[bytes], config: dict[str, Any], write_weights: Callable[[IO[bytes]], None]
+) -> None:
+    """Write the archive of a configuration and of what `write_weights` writes."""
+    metadata = {
+        "keras_version": FORMAT,
+        "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+    }
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(_METADATA, json.dumps(metadata))
+        archive.writestr(_CONFIG, json.dumps(config))
+        with tempfile.TemporaryFile(dir=_folder_of(file)) as weights:
+            write_weights(weights)
+            weights.seek(0)
+            with archive.open(_WEIGHTS, "w", force_zip64=True) as member:
+                shutil.copyfileobj(weights, member, _CHUNK)
+
+
+def _folder_of(file: IO[bytes]) -> str | None:
+    name = f"/proc/self/fd/{file.fileno()}"
+    return str(Path(os.readlink(name)).parent) if os.path.exists(name) else None
+
+
+class Archive:
+    """A ``.keras`` file, opened for reading and looked through. Raises `ValueError` if anything is odd."""
+
+    def __init__(self, file: IO[bytes], title: str) -> None:
+        self.title = title
+        self._file = file
+        self.size = file.seek(0, io.SEEK_END)
+        try:
+            self._zip = zipfile.ZipFile(file)
+            self._members = self._look()
+        except (zipfile.BadZipFile, EOFError, OSError) as error:
+            raise ValueError(f"{title} is damaged: {error}. Nothing was loaded.") from error
+
+    def _look(self) -> dict[str, zipfile.ZipInfo]:
+        found: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            check_name(info.filename.rstrip("/"), self.title)
+            if info.filename in found:
+                raise ValueError(f"{self.title} has two members called {info.filename!r}.")
+            if info.flag_bits & 1 or info.compress_type not in (
+                zipfile.ZIP_STORED,
+                zipfile.ZIP_DEFLATED,
+            ):
+                raise ValueError(f"{self.title}: {info.filename!r} is encrypted or packed oddly.")
+            found[info.filename] = info
+        total = sum(info.file_size for info in found.values())
+        if total > allowed(self.size):
+            raise ValueError(
+                f"{self.title} would unfold from {self.size} to {total} bytes. It is not read."
+            )
+        return found
+
+    def config(self) -> dict[str, Any]:
+        """The configuration."""
+        try:
+            content = json.loads(self._member(_CONFIG).read())
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"{self.title}: config.json is damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{self.title}: config.json does not describe a model.")
+        return content
+
+    def weights(self) -> IO[bytes]:
+        """The member with the weights as a file, its checksum verified."""
+        return self._member(_WEIGHTS)
+
+    def _member(self, name: str) -> IO[bytes]:
+        if name not in self._members:
+            hint = (
+                " Sharded weights are not supported."
+                if "model.weights.json" in self._members
+                else ""
+            )
+            raise ValueError(f"{self.title} has no {name}: it is no model archive.{hint}")
+        info = self._members[name]
+        try:
+            with self._zip.open(info) as member:
+                if info.compress_type == zipfile.ZIP_STORED and info.file_size > _CHUNK:
+                    return self._stored(info)
+                return io.BytesIO(member.read())  # also verifies the checksum
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            raise ValueError(
+                f"{self.title}: {name} is damaged: {error}. Nothing was loaded."
+            ) from error
+
+    def _stored(self, info: zipfile.ZipInfo) -> IO[bytes]:
+        """A member that is stored as it is: the part of the archive where it stands."""
+        self._file.seek(info.header_offset + 26)
+        lengths = self._file.read(4)
+        start = info.header_offset + 30
+        start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+        part = _Part(self._file, start, info.file_size)
+        crc, buffer = 0, memoryview(bytearray(_CHUNK))
+        while count := part.readinto(buffer):
+            crc = zlib.crc32(buffer[:count], crc)
+        if crc != info.CRC:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+        part.seek(0)
+        return part  # type: ignore[return-value]
+
+
+class _Part(io.RawIOBase):
+    """A stretch of a file as a file for reading."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        self._file, self._start, self._size, self._at = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")[: max(0, self._size - self._at)]
+        self._file.seek(self._start + self._at)
+        count: int = self._file.readinto(view)  # type: ignore[attr-defined]
+        self._at += count
+        return count
+
+
+def check_name(name: str, title: str) -> None:
+    """Raise unless `name` is a plain relative path."""
+    parts = name.split("/")
+    if (
+        not name
+        or "\\" in name
+        or "\0" in name
+        or ":" in parts[0]
+        or any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
+    ):
+        raise ValueError(f"{title} has a member called {name!r}, which is no plain name.")

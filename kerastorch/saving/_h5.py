@@ -1,0 +1,204 @@
+"""Weights in HDF5, laid out as Keras does: ``<path>/vars/<index>``.
+
+HDF5 can refer to other files, to itself in a circle, to memory that it does not hold. None of it is
+followed here: what a file stores is looked at first, and only plain numbers are read.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from kerastorch.saving._budget import allowed
+
+_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+_MAX_OBJECTS = 1_000_000
+
+
+def as_array(value: Any) -> np.ndarray[Any, Any]:
+    """A tensor or array as a contiguous array on the host; bfloat16 as two raw bytes."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        if value.dtype is torch.bfloat16:
+            return np.ascontiguousarray(value.contiguous().view(torch.int16).numpy()).view("V2")
+        value = value.numpy()
+    return np.asarray(value, order="C")
+
+
+def as_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """The inverse of `as_array`, sharing its memory."""
+    if array.dtype == np.dtype("V2"):
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+class H5Writer:
+    """Writes groups of arrays into a binary file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import h5py  # type: ignore[import-untyped]
+
+        self._file = h5py.File(file, "w")
+
+    def write(self, path: str, name: str | None, values: Iterable[tuple[str, Any]]) -> None:
+        """The values of one module, each with its CRC-32."""
+        group = self._file.create_group(f"{path}/vars" if path else "vars")
+        if name:
+            group.attrs["name"] = name
+        for key, value in values:
+            array = as_array(value)
+            data = group.create_dataset(key, data=array)
+            if array.dtype == np.dtype("V2"):
+                data.attrs["dtype"] = "bfloat16"
+            data.attrs["crc32"] = np.uint32(_crc(array))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def __enter__(self) -> H5Writer:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+class H5Reader:
+    """Looks through an HDF5 file and reads plain arrays from it. Raises `ValueError` for anything else.
+
+    `size` is that of the file: what it declares is held against it before memory is taken.
+    """
+
+    def __init__(self, file: IO[bytes], size: int, title: str) -> None:
+        import h5py
+
+        self.title = title
+        try:
+            self._file = h5py.File(file, "r")
+        except OSError as error:
+            raise ValueError(f"{title} is not a readable HDF5 file: {error}") from error
+        self.data: dict[str, Any] = {}  # path -> dataset
+        self.total = 0
+        try:
+            self._look(self._file, "", set())
+            if self.total > allowed(size):
+                raise self._refusal(
+                    "", f"declares {self.total} bytes of weights in {size} bytes of file"
+                )
+        except (RuntimeError, KeyError, OSError) as error:
+            self.close()
+            raise ValueError(f"{title} is damaged: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _refusal(self, path: str, what: str) -> ValueError:
+        return ValueError(f"{self.title}: {path or 'the file'} {what}. It is not read.")
+
+    def _look(self, group: Any, path: str, seen: set[Any]) -> None:
+        import h5py
+
+        for name in group:
+            inner = f"{path}/{name}" if path else name
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise self._refusal(inner, "is a link, which could lead to another file")
+            item = group[name]
+            where = h5py.h5o.get_info(item.id).addr
+            if where in seen or len(seen) > _MAX_OBJECTS:
+                raise self._refusal(inner, "is listed twice")
+            seen.add(where)
+            if isinstance(item, h5py.Group):
+                self._look(item, inner, seen)
+            elif isinstance(item, h5py.Dataset):
+                self._check(item, inner)
+                self.data[inner] = item
+            else:
+                raise self._refusal(inner, f"is a {type(item).__name__}")
+
+    def _check(self, data: Any, path: str) -> None:
+        properties = data.id.get_create_plist()
+        if data.is_virtual or properties.get_external_count():
+            raise self._refusal(path, "refers to another file")
+        filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+        if any(number not in _FILTERS for number in filters):
+            raise self._refusal(path, f"is packed with filters {filters}")
+        raw = data.dtype == np.dtype("V2")
+        if not raw and data.dtype.kind not in "biuf":
+            raise self._refusal(path, f"holds {data.dtype}, not numbers")
+        if data.shape is None:
+            raise self._refusal(path, "has no shape")
+        declared, stored = math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
+        if declared > (allowed(stored) if filters else stored):
+            raise self._refusal(path, f"declares {declared} bytes and stores {stored}")
+        self.total += declared
+
+    def keys(self, path: str) -> list[str]:
+        """The names of the arrays of one module, in order: "0", "1", ..."""
+        prefix = f"{path}/vars/" if path else "vars/"
+        names = [key[len(prefix) :] for key in self.data if key.startswith(prefix)]
+        return sorted(names, key=lambda name: (len(name), name))
+
+    def shape(self, path: str, key: str) -> tuple[int, ...]:
+        """Shape of an array, from its header."""
+        shape: tuple[int, ...] = self._at(path, key).shape
+        return shape
+
+    def read(self, path: str, key: str, into: torch.Tensor | None = None) -> torch.Tensor:
+        """An array, checked against its CRC-32; straight into the memory of `into` where that fits."""
+        data = self._at(path, key)
+        target = None if into is None else _memory(into, data)
+        if target is None:
+            target = np.empty(data.shape, data.dtype)
+        if target.size:
+            data.read_direct(target)
+        crc = data.attrs.get("crc32")
+        if crc is not None and _crc(target) != int(crc):
+            raise ValueError(
+                f"{self.title}: {path}/vars/{key} is damaged: its checksum is not the one stored "
+                "with it. Nothing was loaded."
+            )
+        if not target.dtype.isnative:
+            target = target.astype(target.dtype.newbyteorder("="))
+        return as_tensor(target)
+
+    def verify(self) -> None:
+        """Read everything once; raise if a checksum is wrong."""
+        for name in self.data:
+            path, _, key = name.rpartition("/")
+            self.read(path.removesuffix("vars").removesuffix("/"), key)
+
+    def _at(self, path: str, key: str) -> Any:
+        return self.data[f"{path}/vars/{key}" if path else f"vars/{key}"]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> H5Reader:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+
+def _crc(array: np.ndarray[Any, Any]) -> int:
+    return zlib.crc32(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def _memory(tensor: torch.Tensor, data: Any) -> np.ndarray[Any, Any] | None:
+    """The tensor's memory as an array, if the bytes of `data` can stand there as they are."""
+    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+        return None
+    if tensor.dtype is torch.bfloat16:
+        array = tensor.detach().view(torch.int16).numpy().view("V2")
+    else:
+        array = tensor.detach().numpy()
+    return array if array.dtype == data.dtype and array.shape == data.shape else None

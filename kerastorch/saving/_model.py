@@ -1,0 +1,296 @@
+"""Whole models and their weights, to files and back."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from kerastorch._registry import custom_object_scope, deserialize, serialize_object
+from kerastorch.saving._archive import Archive, write_archive
+from kerastorch.saving._budget import budget
+from kerastorch.saving._durable import replacing
+from kerastorch.saving._h5 import H5Reader, H5Writer
+from kerastorch.saving._tree import entries
+from kerastorch.saving._weights import read_entries, write_entries
+
+PathLike = str | os.PathLike[str]
+
+
+def save_model(model: Any, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+    """Write architecture, weights, optimizer state and what the model was compiled with.
+
+    The file is a ``.keras`` archive, which Keras 3 reads too; any name will do. It is there whole or
+    not at all: until everything has been written, `filepath` keeps what it was.
+
+    >>> import os, tempfile, kerastorch as keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.keras")
+    >>> model.save(path)
+    >>> keras.models.load_model(path).output_shape
+    (None, 2)
+    """
+    _refuse_unknown("save", kwargs, include_optimizer=True, zipped=True, save_format=None)
+    include_optimizer = kwargs.get("include_optimizer", True)
+    if kwargs.get("zipped", True) is not True:
+        raise NotImplementedError("save: only zipped archives are written.")
+    path = _checked("save", filepath, overwrite)
+    if path.suffix in (".h5", ".hdf5"):
+        raise NotImplementedError(
+            f"save: {path.name!r} asks for the old HDF5 format of whole models. "
+            "Use the extension .keras, or save_weights for weights alone."
+        )
+    if not model.built:
+        raise ValueError(
+            f"save: {model._title()} is not built, so it has no weights yet. "
+            "Call it on data, or build(input_shape), first."
+        )
+    optimizer = getattr(model, "optimizer", None) if include_optimizer else None
+    if optimizer is not None and not (hasattr(optimizer, "save_own_variables") and optimizer.built):
+        optimizer = None  # torch's own optimizers, and one that has not begun
+    config = _config_of(model, include_optimizer)
+    found = entries(model, optimizer)
+
+    def write_weights(file: IO[bytes]) -> None:
+        with H5Writer(file) as writer:
+            write_entries(writer, found)
+
+    with replacing(path) as file:
+        write_archive(file, config, write_weights)
+
+
+def load_model(
+    filepath: PathLike,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """The model of a file: built, compiled as it was, with its weights and optimizer state.
+
+    A file never runs code: it can name built-in classes, those made known by
+    `register_keras_serializable`, and those in `custom_objects`; nothing is imported, fetched or
+    read besides the file, and it cannot ask for much more memory than its own size. Python code in a
+    file (lambdas) is refused, whatever `safe_mode` says.
+    """
+    path = _existing("load_model", filepath)
+    with open(path, "rb") as file, custom_object_scope(custom_objects):
+        if not _is_zip(file):
+            raise ValueError(
+                f"load_model: {str(path)!r} is no .keras archive. Files with weights alone are read "
+                "by load_weights of a model."
+            )
+        archive = Archive(file, repr(str(path)))
+        config = archive.config()
+        content = archive.weights()
+        with H5Reader(content, _size(content), archive.title) as reader:
+            with budget(reader.total):
+                model = _rebuilt(config, archive.title)
+            compiled = bool(compile and config.get("compile_config"))
+            if compiled:
+                model.compile_from_config(config["compile_config"])
+            optimizer = getattr(model, "optimizer", None) if compiled else None
+            state = any(name.startswith("optimizer/") for name in reader)
+            ready = optimizer is not None and getattr(optimizer, "built", False) and state
+            ignore = () if ready else ("optimizer/",)
+            found = entries(model, optimizer if ready else None)
+            read_entries(reader, found, in_place=True, ignore=ignore)
+    return model
+
+
+def save_weights(model: Any, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+    """Write the weights alone: ``.weights.h5`` as Keras does (also without an extension),
+    ``.safetensors`` or ``.pt`` under the names of ``state_dict``."""
+    _refuse_unknown("save_weights", kwargs, max_shard_size=None, save_format=None)
+    path = _checked("save_weights", filepath, overwrite)
+    if not model.built:
+        raise ValueError(f"save_weights: {model._title()} is not built, so it has no weights yet.")
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    with replacing(path) as file:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import save
+
+            file.write(save({name: value.contiguous() for name, value in state.items()}))
+        elif path.suffix in (".pt", ".pth"):
+            torch.save({name: value.clone() for name, value in state.items()}, file)
+        else:
+            with H5Writer(file) as writer:
+                write_entries(writer, entries(model))
+
+
+def load_weights(
+    model: Any, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any
+) -> None:
+    """Read weights that `save_weights` or `save` wrote, here or in Keras.
+
+    All of them or none: nothing changes unless every weight of the model is in the file with its
+    shape, and nothing is left over. `skip_mismatch` takes what fits and warns about the rest.
+    """
+    _refuse_unknown("load_weights", kwargs, by_name=False)
+    if kwargs.get("by_name"):
+        raise NotImplementedError("load_weights(by_name=True) is for the old HDF5 format.")
+    path = _existing("load_weights", filepath)
+    if not model.built:
+        raise ValueError(
+            f"load_weights: {model._title()} is not built, so it has no weights yet. "
+            "Call it on data, or build(input_shape), first."
+        )
+    title = repr(str(path))
+    with open(path, "rb") as file, _weights_in(file, title) as content:
+        if isinstance(content, dict):
+            _load_state(model, content, title, skip_mismatch)
+            return
+        with H5Reader(content, _size(content), title) as reader:
+            read_entries(
+                reader,
+                entries(model),
+                in_place=False,
+                skip_mismatch=skip_mismatch,
+                ignore=("optimizer/",),
+            )
+
+
+def check_file(filepath: PathLike) -> None:
+    """Read a file that was written by `save_model` or `save_weights` again; raise if it is damaged."""
+    path = _existing("check_file", filepath)
+    title = repr(str(path))
+    with open(path, "rb") as file, _weights_in(file, title) as content:
+        if not isinstance(content, dict):
+            with H5Reader(content, _size(content), title) as reader:
+                reader.verify()
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _config_of(model: Any, compiled: bool) -> dict[str, Any]:
+    config = serialize_object(model)
+    config["build_config"] = model.get_build_config()
+    if compiled and model.compiled:
+        try:
+            config["compile_config"] = model.get_compile_config()
+        except (TypeError, NotImplementedError) as error:
+            warnings.warn(
+                f"save: what {model._title()} was compiled with cannot be written: {error} "
+                "Compile the model again after loading it.",
+                stacklevel=3,
+            )
+    return config
+
+
+def _rebuilt(config: dict[str, Any], title: str) -> Any:
+    try:
+        model = deserialize(config)
+    except RecursionError as error:
+        raise ValueError(f"{title}: the configuration is nested too deeply.") from error
+    if not hasattr(model, "compile_from_config"):
+        raise ValueError(f"{title} describes a {type(model).__name__}, not a model.")
+    if not model.built and config.get("build_config"):
+        model.build_from_config(config["build_config"])
+    if not model.built:
+        raise ValueError(
+            f"{title}: the input shape of {type(model).__name__} is not in the file, so its weights "
+            "cannot be made. Call the model on data before saving it."
+        )
+    return model
+
+
+def _load_state(model: Any, state: dict[str, Any], title: str, skip_mismatch: bool) -> None:
+    """Load a ``state_dict``, all of it or nothing."""
+    own = model.state_dict()
+    problems = [f"{name} is missing" for name in own if name not in state]
+    problems += [f"the model has no {name}" for name in state if name not in own]
+    problems += [
+        f"{name} has shape {tuple(own[name].shape)}, in the file {tuple(value.shape)}"
+        for name, value in state.items()
+        if name in own and value.shape != own[name].shape
+    ]
+    if problems:
+        text = f"{title} does not fit the model:\n- " + "\n- ".join(problems[:20])
+        if not skip_mismatch:
+            raise ValueError(f"{text}\nNothing was loaded. skip_mismatch=True loads what fits.")
+        warnings.warn(f"{text}\nThose are left as they are.", stacklevel=4)
+    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+    model.load_state_dict(fitting, strict=False)
+
+
+@contextlib.contextmanager
+def _weights_in(file: IO[bytes], title: str) -> Iterator[Any]:
+    """The HDF5 part of a file, or a dict of tensors."""
+    start = file.read(8)
+    file.seek(0)
+    if start == b"\x89HDF\r\n\x1a\n":
+        yield file
+    elif _is_zip(file):
+        import zipfile
+
+        with zipfile.ZipFile(file) as listing:
+            names = listing.namelist()
+        file.seek(0)
+        if any(name.endswith("data.pkl") for name in names):
+            yield _tensors(torch.load(file, weights_only=True, map_location="cpu"), title)
+        else:
+            yield Archive(file, title).weights()
+    elif start[:1] and start[7:8] == b"\0":  # the length of a safetensors header
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            yield load(file.read())
+        except SafetensorError as error:
+            raise ValueError(f"{title} is damaged: {error}. Nothing was loaded.") from error
+    else:
+        raise ValueError(f"{title} is no file with weights, or it is cut short or damaged.")
+
+
+def _tensors(content: Any, title: str) -> dict[str, Any]:
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
+        raise ValueError(f"{title} does not hold a state_dict of tensors.")
+    return content
+
+
+def _is_zip(file: IO[bytes]) -> bool:
+    start = file.read(4)
+    file.seek(0)
+    return start[:2] == b"PK"
+
+
+def _size(file: IO[bytes]) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size
+
+
+def _checked(method: str, filepath: PathLike, overwrite: bool) -> Path:
+    path = Path(filepath)
+    if not overwrite and path.exists():
+        raise FileExistsError(
+            f"{method}: {str(path)!r} exists. Pass overwrite=True or another name."
+        )
+    return path
+
+
+def _existing(method: str, filepath: PathLike) -> Path:
+    path = Path(filepath)
+    if path.is_dir():
+        raise IsADirectoryError(f"{method}: {str(path)!r} is a folder, expected a file.")
+    if not path.exists():
+        raise FileNotFoundError(f"{method}: there is no file {str(path)!r}.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{method}: {str(path)!r} is empty.")
+    return path
+
+
+def _refuse_unknown(method: str, given: dict[str, Any], **known: Any) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise TypeError(
+            f"{method}: unknown arguments {unknown}. Expected some of: {', '.join(known)}."
+        )

@@ -1,0 +1,99 @@
+"""Where the values of a model stand in a file: the paths that Keras gives them.
+
+The layers of a functional model are ``layers/dense``, ``layers/dense_1``, counted by class; any other
+module goes by its attribute, items of a list or dict by their class. ``vars/0``, ``vars/1``, ... below
+are a module's own weights. A module that is reached twice is listed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from kerastorch._module import _Holder
+from kerastorch._registry import snake_case
+
+
+class Entry(NamedTuple):
+    """A module, optimizer or metric, its path, and its own values; None if it reads and writes itself."""
+
+    path: str
+    owner: Any
+    values: list[torch.Tensor] | None
+
+
+def entries(model: Any, optimizer: Any = None) -> list[Entry]:
+    """Everything of a model that goes into a file, in Keras's order."""
+    found = list(_walk(model, "", set()))
+    if optimizer is not None:
+        found.append(Entry("optimizer", optimizer, None))
+    return found
+
+
+def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[Entry]:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    own_way = getattr(type(module), "save_own_variables", None)
+    plain = own_way is None or getattr(own_way, "_plain", False)
+    yield Entry(path, module, own_values(module) if plain else None)
+    for name, child in _children(module):
+        inner = f"{path}/{name}" if path else name
+        if isinstance(child, nn.Module) and not _is_container(child):
+            yield from _walk(child, inner, seen)
+        else:
+            yield from _walk_container(child, inner, seen)
+
+
+def _walk_container(items: Any, path: str, seen: set[int]) -> Iterator[Entry]:
+    counts: dict[str, int] = {}
+    for item in _items(items):
+        nested = _is_container(item)
+        if not nested and not isinstance(item, nn.Module):
+            continue
+        name = "container" if nested else snake_case(type(item).__name__)
+        count = counts[name] = counts.get(name, -1) + 1
+        inner = f"{path}/{name}_{count}" if count else f"{path}/{name}"
+        yield from (_walk_container if nested else _walk)(item, inner, seen)
+
+
+def _children(module: nn.Module) -> Iterable[tuple[str, Any]]:
+    """Names and modules or containers: layers of a graph first, private attributes last."""
+    layers: list[Any] = []
+    if getattr(module, "_layers_first", False):
+        layers = module.layers  # type: ignore[assignment]
+        yield "layers", layers
+    held = {id(layer) for layer in layers}
+    named = ((name, child) for name, child in module._modules.items() if child is not None)
+    for name, child in sorted(
+        named, key=lambda pair: pair[0].replace("_", "~", 1) if pair[0].startswith("_") else pair[0]
+    ):
+        if id(child) not in held:
+            yield name, child
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (list, tuple, dict, nn.ModuleList, nn.ModuleDict, _Holder))
+
+
+def _items(container: Any) -> Iterable[Any]:
+    if isinstance(container, _Holder):
+        container = container.items
+    return container.values() if isinstance(container, (dict, nn.ModuleDict)) else container
+
+
+def own_values(module: nn.Module) -> list[torch.Tensor]:
+    """The weights of a module without those of the modules inside: parameters, then buffers."""
+    holders = [m for m in module._modules.values() if isinstance(m, _Holder)]
+    found: dict[int, torch.Tensor] = {}
+    places = [module, *(inner for holder in holders for inner in holder.modules())]
+    places = [place for place in places if place is module or isinstance(place, _Holder)]
+    for table in ("_parameters", "_buffers"):
+        for place in places:
+            for name, tensor in getattr(place, table).items():
+                if tensor is not None and name not in place._non_persistent_buffers_set:
+                    found[id(tensor)] = tensor
+    return list(found.values())
