@@ -43,6 +43,7 @@ NOT_TAKEN = {
     "lora_rank": "no LoRA inside layers",
     "lora_alpha": "no LoRA inside layers",
     "quantization_config": "no quantization inside layers",
+    "gptq_unpacked_column_size": "no quantization inside layers",
     "ragged": "no ragged tensors",
     "layout": "no layouts of keras.distribution; DTensor places weights",
     "renorm": "no batch renormalization",
@@ -58,7 +59,6 @@ INTERNAL = {"KerasTensor": "made by Input and by calls, not by hand"}
 KEYWORDS = {"optimizers.Muon": "the arguments that all optimizers take come last"}
 
 DEFAULTS = {
-    ("callbacks.TensorBoard", "write_graph"): "Keras writes no graph on torch either",
     ("utils.Progbar", "width"): "the bar of the guide",
     ("utils.Progbar", "interval"): "the screen is written to less often",
     ("utils.plot_model", "show_layer_names"): "the picture of the guide",

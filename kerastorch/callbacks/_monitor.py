@@ -60,17 +60,21 @@ class MonitorCallback(Callback):
 
     def get_monitor_value(self, logs: Logs | None) -> float | None:
         """The watched value, or None and a warning when the logs lack it."""
-        logs = logs or {}
-        if self.monitor not in logs:
-            warnings.warn(
-                f"{type(self).__name__} watches {self.monitor!r}, which is not available. "
-                f"Available: {', '.join(logs)}.",
-                stacklevel=3,
-            )
-            return None
-        return float(logs[self.monitor])
+        return value_in(logs or {}, self.monitor, self)
 
     def _is_improvement(self, value: float, reference: float | None) -> bool:
         if reference is None:
             return not math.isnan(value)
         return self.monitor_op(value - self.min_delta, reference)
+
+
+def value_in(logs: Logs, name: str, callback: Callback) -> float | None:
+    """The value of that name, or None and a warning when the logs lack it."""
+    if name in logs:
+        return float(logs[name])
+    warnings.warn(
+        f"{type(callback).__name__} watches {name!r}, which is not available. "
+        f"Available: {', '.join(logs)}.",
+        stacklevel=4,
+    )
+    return None

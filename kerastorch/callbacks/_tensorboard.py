@@ -13,7 +13,10 @@ import numpy as np
 import torch
 
 from kerastorch.callbacks._callback import Callback, Logs
+from kerastorch.callbacks._graph_def import graph_def
 from kerastorch.callbacks._learning_rate import get_learning_rate
+from kerastorch.callbacks._trace import Trace
+from kerastorch.callbacks._weight_images import image_summary, weight_images
 
 
 class TensorBoard(Callback):
@@ -21,15 +24,20 @@ class TensorBoard(Callback):
 
     - ``epoch_<name>`` at the epochs' numbers, from 0, with the learning rate in train; validation
       values go by their name without ``val_``, and as ``evaluation_<name>_vs_iterations``.
-    - `update_freq`: "epoch", or "batch" or n for ``batch_<name>`` too, every n batches, in train.
-    - `histogram_freq`: every so many epochs a histogram of each weight, as ``<path>/histogram``.
+    - `histogram_freq`: every so many epochs a histogram of each weight, as ``<path>/histogram``;
+      with `write_images` also its picture, as ``<path>/image``: zero is grey.
+    - `write_graph`: the model's layers and functions with the shapes between them; of a subclassed
+      model the tree of its modules.
     - `write_steps_per_second`: the speed, per epoch and with `update_freq` per batch.
+    - `update_freq`: "epoch", or "batch" or n for ``batch_<name>`` too, every n batches, in train.
+    - `profile_batch`: a batch, counted from 1 over all epochs, or the first and last of several, of
+      which `torch.profiler` writes a trace into ``train/plugins/profile``, for the PyTorch profiler
+      plugin, ui.perfetto.dev or chrome://tracing. 0 is none.
     - `embeddings_freq`: every so many epochs the weights of the layers with ``embeddings``, for the
       projector; `embeddings_metadata` names the label file of each layer, or of all.
 
     Files are flushed at each epoch, closed at the end of training, and when the callback goes away
-    after an error. `write_graph`, `write_images` and `profile_batch` are not supported and raise.
-    Needs the package tensorboard. Keras: ``keras.callbacks.TensorBoard``.
+    after an error. Needs the package tensorboard. Keras: ``keras.callbacks.TensorBoard``.
 
     >>> import kerastorch as keras
     >>> keras.callbacks.TensorBoard("logs", update_freq="batch").update_freq
@@ -40,7 +48,7 @@ class TensorBoard(Callback):
         self,
         log_dir: str | os.PathLike[str] = "logs",
         histogram_freq: int = 0,
-        write_graph: bool = False,
+        write_graph: bool = True,
         write_images: bool = False,
         write_steps_per_second: bool = False,
         update_freq: str | int = "epoch",
@@ -49,13 +57,6 @@ class TensorBoard(Callback):
         embeddings_metadata: str | Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        for name, value in [
-            ("write_graph", write_graph),
-            ("write_images", write_images),
-            ("profile_batch", profile_batch),
-        ]:
-            if value:
-                raise ValueError(f"TensorBoard: {name}={value!r} is not supported. Leave it out.")
         if update_freq == "batch":
             update_freq = 1
         if update_freq != "epoch" and not (isinstance(update_freq, int) and update_freq > 0):
@@ -65,31 +66,44 @@ class TensorBoard(Callback):
             )
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = histogram_freq
+        self.write_graph = write_graph
+        self.write_images = write_images
         self.write_steps_per_second = write_steps_per_second
         self.update_freq = update_freq
         self.embeddings_freq = embeddings_freq
         self.embeddings_metadata = embeddings_metadata
+        self._trace = Trace(
+            profile_batch, os.path.join(self.log_dir, "train", "plugins", "profile")
+        )
         self._writers: dict[str, Any] = {}  # "train", "validation" -> SummaryWriter, when used
         self._in_fit = False
         self._batch = self._epoch_start = 0  # batches since training began, and before the epoch
         self._batch_time = self._epoch_time = 0.0
-        weakref.finalize(self, _close, self._writers)  # also at exit: training may end in an error
+        # Also at exit: training may end in an error.
+        weakref.finalize(self, _close, self._writers, self._trace)
 
     # -- training --------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Count from 0."""
+        """Count from 0, and write the graph."""
         self._in_fit = True
         self._batch = 0
+        if self.write_graph:
+            self._write_graph()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clocks."""
         self._epoch_start = self._batch
         self._epoch_time = self._batch_time = time.perf_counter()
 
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Start the profiler if it is time."""
+        self._batch += 1
+        self._trace.before(self._batch)
+
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Write the running values of every `update_freq`-th batch."""
-        self._batch += 1
+        self._trace.after(self._batch)
         if self.update_freq == "epoch" or self._batch % int(self.update_freq):
             return
         values = dict(logs or {})
@@ -112,7 +126,7 @@ class TensorBoard(Callback):
         self._write("train", "epoch_{}", train, epoch)
         self._write("validation", "epoch_{}", validation, epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
-            self._write_histograms(epoch)
+            self._write_weights(epoch)
         if self.embeddings_freq and epoch % self.embeddings_freq == 0:
             self._write_embeddings()
         for writer in self._writers.values():
@@ -121,7 +135,7 @@ class TensorBoard(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the files."""
         self._in_fit = False
-        _close(self._writers)
+        _close(self._writers, self._trace)
 
     # -- evaluation ------------------------------------------------------------------------------
 
@@ -130,7 +144,7 @@ class TensorBoard(Callback):
         step = int(getattr(self.model.optimizer, "iterations", self._batch))
         self._write("validation", "evaluation_{}_vs_iterations", logs or {}, step)
         if not self._in_fit:
-            _close(self._writers)
+            _close(self._writers, self._trace)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -149,13 +163,23 @@ class TensorBoard(Callback):
         for name, value in values.items():
             self._writer(run).add_scalar(tag.format(name), float(value), step)
 
-    def _write_histograms(self, epoch: int) -> None:
+    def _write_graph(self) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        event = Event(graph_def=graph_def(self.model).SerializeToString())
+        self._writer("train").file_writer.add_event(event)
+
+    def _write_weights(self, epoch: int) -> None:
+        writer = self._writer("train")
         for key, weight in self.model.state_dict(keep_vars=True).items():
+            path = getattr(weight, "path", key.replace(".", "/"))
             values = weight.detach().float()
             values = values[values.isfinite()]
             if values.numel():
-                path = getattr(weight, "path", key.replace(".", "/"))
-                self._writer("train").add_histogram(f"{path}/histogram", values, epoch)
+                writer.add_histogram(f"{path}/histogram", values, epoch)
+            images = weight_images(weight) if self.write_images else None
+            if images is not None:
+                writer.file_writer.add_summary(image_summary(f"{path}/image", images), epoch)
 
     def _write_embeddings(self) -> None:
         """One table of tab-separated rows per layer, and the file that lists them."""
@@ -177,6 +201,7 @@ class TensorBoard(Callback):
         Path(self.log_dir, "projector_config.pbtxt").write_text("".join(entries))
 
 
-def _close(writers: dict[str, Any]) -> None:
+def _close(writers: dict[str, Any], trace: Trace) -> None:
+    trace.close()
     while writers:
         writers.popitem()[1].close()

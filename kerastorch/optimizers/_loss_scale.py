@@ -128,6 +128,9 @@ class LossScaleOptimizer(Optimizer):
 
     lr = learning_rate
 
+    def reduce_learning_rate(self, factor: float, minimum: float = 0.0) -> bool:
+        return self.inner_optimizer.reduce_learning_rate(factor, minimum)
+
     @property
     def iterations(self) -> Variable:
         """The inner optimizer's: updates that were not skipped."""

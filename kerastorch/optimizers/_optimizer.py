@@ -347,7 +347,7 @@ class Optimizer(OptimizerState):
         bundles = self._bundles(positions)
         lists = self._clip([bundle.pick(grads) for bundle in bundles])
         for group, schedule in self._scheduled:
-            group["lr"].copy_(self._evaluate(schedule, self._last_micro_step()))
+            group["lr"].copy_(self._scheduled_rate(group, schedule, self._last_micro_step()))
         step = number(self._iterations) + 1
         self.begin_update(step)
         for bundle, part in zip(bundles, lists, strict=True):

@@ -83,6 +83,17 @@ def checked_rate(optimizer: Any, value: Any) -> Any:
     return torch.tensor(float(value), dtype=torch.float32, device="cpu")
 
 
+def reduced_rate(rate: float, factor: float, minimum: float) -> float:
+    """``rate * factor`` but not below `minimum`; `rate` itself where it is there already.
+
+    >>> reduced_rate(1.0, 0.5, 0.0), reduced_rate(1.0, 0.5, 0.75), reduced_rate(0.5, 0.5, 0.75)
+    (0.5, 0.75, 0.5)
+    """
+    new = max(rate * factor, minimum)
+    close = math.isclose(new, rate, rel_tol=1e-6)  # a float32 rate at the minimum
+    return rate if new >= rate or close else new
+
+
 def in_range(
     optimizer: Any, name: str, value: Any, low: float = 0.0, high: float = math.inf
 ) -> float:

@@ -10,7 +10,7 @@ import torch
 
 from kerastorch._registry import Recorded
 from kerastorch._variable import Variable, wrap
-from kerastorch.optimizers._options import Rate, checked_rate
+from kerastorch.optimizers._options import Rate, checked_rate, reduced_rate
 from kerastorch.optimizers.schedules import LearningRateSchedule
 
 
@@ -49,7 +49,7 @@ class OptimizerState(Recorded, torch.optim.Optimizer):
         """
         rate = self.defaults["lr"]
         if not isinstance(rate, torch.Tensor):
-            return self._evaluate(rate)
+            return self._scheduled_rate(self.param_groups[0] if self.built else {}, rate)
         rate = self.param_groups[0]["lr"] if self.built else rate
         if not isinstance(rate, torch.Tensor):  # somebody wrote a number into the group
             rate = torch.tensor(rate, dtype=torch.float32)
@@ -65,12 +65,46 @@ class OptimizerState(Recorded, torch.optim.Optimizer):
             self._scheduled = [(group, rate) for group in self.param_groups]
             rate = self._evaluate(rate)
         for group in self.param_groups:
+            group.pop("lr_factor", None)
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].copy_(rate)
             else:
                 group["lr"] = rate.to(group["params"][0].device, copy=True)
 
     lr = learning_rate
+
+    def reduce_learning_rate(self, factor: float, minimum: float = 0.0) -> bool:
+        """Multiply the rate of every group by `factor`, down to `minimum`; False if all are there.
+
+        A schedule goes on, times the factor, which is part of the optimizer's state and not of its
+        configuration. A new `learning_rate` ends it.
+
+        >>> import kerastorch as keras, torch
+        >>> optimizer = keras.optimizers.SGD(keras.optimizers.schedules.InverseTimeDecay(1.0, 1, 1))
+        >>> optimizer.build([torch.nn.Parameter(torch.zeros(1))])
+        >>> optimizer.reduce_learning_rate(0.5)
+        True
+        >>> optimizer.apply([torch.ones(1)])
+        >>> float(optimizer.learning_rate)
+        0.25
+        """
+        schedules = {id(group): schedule for group, schedule in self._scheduled}
+        changed = False
+        for group in self.param_groups:
+            schedule = schedules.get(id(group))
+            rate = float(group["lr"] if schedule is None else self._scheduled_rate(group, schedule))
+            reduced = reduced_rate(rate, factor, minimum)
+            if reduced == rate:
+                continue
+            changed = True
+            if schedule is not None:
+                before = group.get("lr_factor", 1.0)
+                group["lr_factor"] = torch.full_like(group["lr"], float(before) * reduced / rate)
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(reduced)
+            else:
+                group["lr"] = reduced
+        return changed
 
     @property
     def iterations(self) -> Variable:
@@ -83,6 +117,12 @@ class OptimizerState(Recorded, torch.optim.Optimizer):
         else:
             value = schedule()
         return torch.as_tensor(value, dtype=torch.float32, device=self._iterations.device)
+
+    def _scheduled_rate(
+        self, group: dict[str, Any], schedule: Any, step: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        rate = self._evaluate(schedule, step)
+        return rate * group["lr_factor"] if "lr_factor" in group else rate
 
     # Schedules count calls of `apply`, as in Keras: an update ends k of them.
     def _first_micro_step(self) -> torch.Tensor:
@@ -121,6 +161,9 @@ class OptimizerState(Recorded, torch.optim.Optimizer):
                 "it comes from an optimizer with other options."
             )
         for group, loaded in zip(groups, loaded_groups, strict=True):
+            group.pop("lr_factor", None)
+            if "lr_factor" in loaded:
+                group["lr_factor"] = torch.empty_like(group["lr"])
             _restore(group, {key: value for key, value in loaded.items() if key != "params"})
         for p in self._params:
             _restore(state[p], loaded_state[p])
@@ -171,13 +214,29 @@ class OptimizerState(Recorded, torch.optim.Optimizer):
             variable.assign(weight)
 
     def save_own_variables(self, store: Any) -> None:
-        """Write `variables` into a mapping under the keys "0", "1", ..."""
+        """Write `variables` into a mapping under the keys "0", "1", ...
+
+        Where a schedule has been reduced its factor follows, as "lr_factor_0" for the first group.
+        """
         for i, variable in enumerate(self.variables):
             store[str(i)] = variable.numpy()
+        # Keras counts the calls of `apply`
+        store["0"] = store["0"] * (self.gradient_accumulation_steps or 1) + self.pending
+        for i, group in enumerate(self.param_groups):
+            if "lr_factor" in group:
+                store[f"lr_factor_{i}"] = group["lr_factor"].cpu().numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Read what `save_own_variables` wrote."""
-        self.set_weights([store[str(i)][()] for i in range(len(store.keys()))])
+        calls, *rest = (store[str(i)][()] for i in range(sum(map(str.isdigit, store.keys()))))
+        updates, pending = divmod(calls, self.gradient_accumulation_steps or 1)
+        self.set_weights([updates, *rest])
+        self.param_groups[0].update(pending=int(pending), touched=None)
+        for i, group in enumerate(self.param_groups):
+            group.pop("lr_factor", None)
+            if f"lr_factor_{i}" in store:
+                factor = float(store[f"lr_factor_{i}"][()])
+                group["lr_factor"] = torch.full_like(group["lr"], factor)
 
     # -- for optimizers written in Keras's way -----------------------------------------------------
 

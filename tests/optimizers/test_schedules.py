@@ -31,9 +31,12 @@ CASES = [
 def test_schedule_equals_keras(name, args, kwargs):
     theirs = getattr(keras.optimizers.schedules, name)(*args, **kwargs)
     ours = getattr(schedules, name)(*args, **kwargs)
-    steps = [*range(0, 1001, 7), 1, 99, 100, 101, 249, 250, 251, 599, 600, 601, 1000]
+    steps = list(range(1001))
+    if kwargs.get("t_mul") == 1.5:
+        # The second restart, 30 + 45. Keras's logarithm in float32 is still below it.
+        steps.remove(75)
+        assert float(ours(75)) == pytest.approx(0.1 * 0.9**2)
     expected = [float(theirs(torch.tensor(step))) for step in steps]
-    # Keras's floor of a logarithm in float32: both sides may stand on either side of a restart.
     np.testing.assert_allclose([float(ours(s)) for s in steps], expected, rtol=1e-5, atol=1e-7)
     batched = ours(torch.tensor(steps))
     np.testing.assert_allclose(batched.numpy(), expected, rtol=1e-5, atol=1e-7)
