@@ -318,6 +318,15 @@ def symbolic_leaves(value: Any) -> list[KerasTensor]:
     return found
 
 
+def sorted_leaves(value: Any) -> list[KerasTensor]:
+    """The symbolic tensors in `value`, dicts by sorted key: the order in which Keras counts them."""
+    if isinstance(value, dict):
+        value = [value[key] for key in sorted(value, key=str)]
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in sorted_leaves(item)]
+    return symbolic_leaves(value)
+
+
 class _MetaMode(TorchFunctionMode):
     """Every torch call sees its tensors on the meta device; nothing real is read or changed."""
 
@@ -487,7 +496,7 @@ def modules_in_order(inputs: list[KerasTensor], layers: list[Any], outputs: Any)
 
     met: dict[Any, int] = {}
     finished: dict[Any, list[Any]] = {}  # with the places before, each after them
-    walk: list[tuple[Any, Iterator[Any]]] = [(None, iter(map(place, symbolic_leaves(outputs))))]
+    walk: list[tuple[Any, Iterator[Any]]] = [(None, iter(map(place, sorted_leaves(outputs))))]
     while walk:
         at, rest = walk[-1]
         before = next(rest, None)
@@ -510,7 +519,7 @@ def modules_in_order(inputs: list[KerasTensor], layers: list[Any], outputs: Any)
 
 
 def _parents(place: Any, of: Callable[[KerasTensor], Any]) -> list[Any]:
-    return [of(tensor) for tensor in place.parents] if isinstance(place, Node) else []
+    return [of(t) for t in sorted_leaves((place.args, place.kwargs))] if isinstance(place, Node) else []
 
 
 def identifier(name: str) -> str:

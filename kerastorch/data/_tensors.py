@@ -43,7 +43,7 @@ def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
     converted: dict[str, Any] = {}
     lengths: dict[str, int] = {}
     for name, value in named:
-        value = _outer(value)
+        value = _outer(value, name)
         pairs = tree.flatten_with_path(value)
         if not pairs:
             raise ValueError(f"`{name}` is empty: {value!r}.")
@@ -71,21 +71,35 @@ def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
     )
 
 
-def _outer(value: Any) -> Any:
+def _outer(value: Any, name: str) -> Any:
     """A Python list of numbers, or of lists of numbers, is one array; a list of arrays is a nest."""
     if isinstance(value, (list, tuple)) and value:
         first = value[0]
         while isinstance(first, (list, tuple)) and first:
             first = first[0]
         if isinstance(first, (bool, int, float, np.generic)):
-            return np.asarray(value)
+            try:
+                return np.asarray(value)
+            except ValueError as error:
+                raise ValueError(
+                    f"`{name}` is a list whose rows have different lengths: pad them to one length."
+                ) from error
     return value
 
 
 def to_tensor(leaf: Any, label: str) -> torch.Tensor:
     """An array-like of numbers as a tensor that shares its memory where it can; float64 becomes `floatx`."""
     if isinstance(leaf, torch.Tensor):
+        if leaf.layout != torch.strided:
+            raise ValueError(
+                f"{label} is a {leaf.layout} tensor: give {label}.to_dense(), or dense batches."
+            )
         return leaf.detach()
+    if np.ma.is_masked(leaf):
+        raise ValueError(
+            f"{label} is a masked array, and what is under the mask would be used: fill it first, "
+            f"as in {label}.filled(0), and leave rows out by `sample_weight`."
+        )
     if isinstance(leaf, (str, bytes)) or (
         not hasattr(leaf, "__array__") and not hasattr(leaf, "__len__")
     ):
@@ -108,6 +122,8 @@ def to_tensor(leaf: Any, label: str) -> torch.Tensor:
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = _signed(array, label)  # torch computes with hardly any unsigned integers
     if array.dtype.kind == "f" and array.dtype.itemsize >= 8 and floatx() != "float64":
         array = array.astype(np.float32)
     if any(stride < 0 for stride in array.strides):
@@ -118,6 +134,12 @@ def to_tensor(leaf: Any, label: str) -> torch.Tensor:
         # torch warns of read-only arrays; nothing here writes to the data.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
+
+
+def _signed(array: np.ndarray[Any, Any], label: str) -> np.ndarray[Any, Any]:
+    if array.dtype.itemsize == 8 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{label} has values beyond the range of int64: {array.max()}.")
+    return array.astype(np.int32 if array.dtype.itemsize == 2 else np.int64)
 
 
 def to_element(value: Any) -> Any:

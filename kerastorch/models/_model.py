@@ -48,6 +48,8 @@ class Model(Trainer):
     torch.Size([2, 3])
     """
 
+    _layers_first = False  # in files: the attribute `layers` in its place among the others
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and (args or "inputs" in kwargs):
             from kerastorch.models._functional import Functional
@@ -76,7 +78,8 @@ class Model(Trainer):
             inputs = type(input_shape)(symbolic_of(s, self._compute) for s in input_shape)
         self.built = True
         self._settle()
-        record("call_module", self, (inputs,))
+        outputs = record("call_module", self, (inputs,))
+        self.__dict__["_output_shape"] = getattr(outputs, "shape", None)  # if there is one output
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is not Model.build:

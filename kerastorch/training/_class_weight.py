@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,20 @@ class ClassWeight:
         )
         self._warned = False
 
+    def check(self, outputs: Sequence[Any]) -> None:
+        """Raise if there is a class that `outputs`, where their shapes are known, cannot have."""
+        for i, output in enumerate(outputs):
+            name = None if None in self.tables else (self.names or [])[i]
+            width = output.shape[-1]
+            if width is None or name not in self.tables:
+                continue
+            classes = max(width, 2)  # one unit tells two classes apart
+            if len(self.tables[name]) > classes:
+                raise ValueError(
+                    f"`class_weight` has an entry for class {len(self.tables[name]) - 1}, but an output of "
+                    f"shape {tuple(output.shape)} has the classes 0 to {classes - 1}."
+                )
+
     def apply(self, batches: ArrayBatches) -> ArrayBatches:
         """The same arrays with the weights of all rows."""
         return ArrayBatches(self.weigh(batches.whole()), batches.batch_size, batches.shuffle)
@@ -53,16 +67,16 @@ class ClassWeight:
         if None in self.tables:
             (target,) = match("y", y, names[:1], [True])
             (given,) = match("sample_weight", sample_weight, names[:1], [True])
-            return x, y, self._product(self.tables[None], target, given)
+            return x, y, self._product(None, target, given)
         used = [name in self.tables for name in names]
         targets = match("y", y, names, used)
         weights = match("sample_weight", sample_weight, names, used)
         for i, name in enumerate(names):
             if name in self.tables:
-                weights[i] = self._product(self.tables[name], targets[i], weights[i])
+                weights[i] = self._product(name, targets[i], weights[i])
         return x, y, dict(zip(names, weights, strict=True))
 
-    def _product(self, table: torch.Tensor, target: torch.Tensor, given: Any) -> torch.Tensor:
+    def _product(self, name: str | None, target: torch.Tensor, given: Any) -> torch.Tensor:
         if target.dim() == 2 and target.shape[1] > 1:
             target = target.argmax(-1)  # one-hot
         elif target.dim() == 2:
@@ -73,7 +87,13 @@ class ClassWeight:
                 f"received targets of shape {tuple(target.shape)}. Use `sample_weight`."
             )
         labels = target.long()
-        table = table.to(labels.device)
+        if target.is_floating_point() and bool((labels != target).any()):
+            wrong = target[labels != target][0].item()
+            raise ValueError(
+                f"`class_weight` needs class numbers as targets, received {wrong:g}. For other targets "
+                "give each row its weight by `sample_weight`."
+            )
+        table = self.tables[name].to(labels.device)
         known = (labels >= 0) & (labels < len(table))
         found = table[labels.clamp(0, len(table) - 1)]
         missing = ~known | found.isnan()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
 from kerastorch import data as data_module
+from kerastorch import tree
 from kerastorch.data import ArrayBatches, Batches
 
 
@@ -30,6 +33,8 @@ def training_data(
             f"received {validation_split!r}."
         )
     train = data_module.adapt(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
+    if sample_weight is not None and isinstance(train, ArrayBatches):
+        _look_at_weights(data_module.unpack_x_y_sample_weight(train.whole())[2])
     if validation_data is not None:
         return train, _validation_data(validation_data, batch_size, validation_batch_size)
     if not validation_split:
@@ -42,6 +47,39 @@ def training_data(
     first, last = data_module.split(train.whole(), validation_split)
     validation = ArrayBatches(last, validation_batch_size or train.batch_size)
     return ArrayBatches(first, train.batch_size, train.shuffle), validation
+
+
+def _look_at_weights(sample_weight: Any) -> None:
+    """Warn of weights that train in silence and that hardly anybody means."""
+    weights = [leaf for leaf in tree.flatten(sample_weight) if leaf is not None]
+    if any(bool((w < 0).any()) for w in weights):
+        warnings.warn(
+            "`sample_weight` has negative entries: training makes the losses of those rows larger.",
+            stacklevel=4,
+        )
+    if weights and not any(bool(w.any()) for w in weights):
+        warnings.warn("`sample_weight` is 0 everywhere: there is nothing to learn.", stacklevel=4)
+
+
+def check_epochs(epochs: Any, initial_epoch: Any) -> None:
+    """Raise unless both are counts; warn if there is nothing to do because of a misunderstanding."""
+    check_count("epochs", epochs, 0)
+    check_count("initial_epoch", initial_epoch, 0)
+    if initial_epoch > epochs:
+        warnings.warn(
+            f"`initial_epoch`={initial_epoch} is beyond `epochs`={epochs}, the epoch to stop after: "
+            "nothing is trained.",
+            stacklevel=3,
+        )
+
+
+@contextlib.contextmanager
+def checking_validation() -> Iterator[None]:
+    """Errors within say that it is the validation data that they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"In the validation data: {error}") from error
 
 
 def _validation_data(given: Any, batch_size: int | None, own: int | None) -> Batches:

@@ -16,6 +16,11 @@ class Logs(dict[str, float]):
     def __init__(self, source: Callable[[], Mapping[str, Any]]) -> None:
         self._source: Callable[[], Mapping[str, Any]] | None = source
 
+    @property
+    def read(self) -> bool:
+        """Whether the values have reached the host."""
+        return self._source is None
+
     def fetch(self) -> Logs:
         """Make the values independent of what happens next."""
         source, self._source = self._source, None

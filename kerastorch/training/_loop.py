@@ -19,16 +19,18 @@ from kerastorch.data import ArrayBatches, Batches, Epochs, unpack_x_y_sample_wei
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
 from kerastorch.training._class_weight import ClassWeight
+from kerastorch.training._finite import LossWatch
 from kerastorch.training._inputs import (
-    check_count,
+    check_epochs,
     check_frequency,
     check_optional,
+    checking_validation,
     epoch_steps,
     training_data,
     use_workers,
 )
 from kerastorch.training._logs import Logs, to_floats
-from kerastorch.training._outputs import match
+from kerastorch.training._outputs import fitting, match, no_targets
 from kerastorch.training._step import Stepper
 
 _RAN_OUT = (
@@ -169,8 +171,7 @@ class Trainer(Stepper):
         (['loss'], [0, 1])
         """
         self._require_compiled("fit")
-        check_count("epochs", epochs, 0)
-        check_count("initial_epoch", initial_epoch, 0)
+        check_epochs(epochs, initial_epoch)
         check_optional("validation_batch_size", validation_batch_size)
         check_frequency(validation_freq)
         train, validation = training_data(
@@ -189,13 +190,16 @@ class Trainer(Stepper):
             weigh = None
             if class_weight is not None:
                 weights = ClassWeight(class_weight, self._names())
+                weights.check(self._symbolic_outputs())
                 if isinstance(train, ArrayBatches):
                     train = weights.apply(train)
                 else:
                     weigh = weights.weigh
-            if isinstance(validation, ArrayBatches):
-                self._check_targets(validation)
             self._check_targets(train)
+            if isinstance(validation, ArrayBatches):
+                with checking_validation():
+                    self._check_inputs(validation.first()[0])
+                    self._check_targets(validation)
             notify = _callbacks(
                 self, callbacks, history=True, verbose=verbose, epochs=epochs,
                 steps=steps_per_epoch or train.steps,
@@ -219,6 +223,7 @@ class Trainer(Stepper):
     ) -> None:
         self.stop_training = False
         logs: dict[str, Any] = {}
+        watch = LossWatch(source.batches)
         notify.on_train_begin()
         try:
             for epoch in epochs:
@@ -227,9 +232,11 @@ class Trainer(Stepper):
                 self.reset_metrics()
                 notify.on_epoch_begin(epoch)
                 with in_mode(self, True), self._epoch():
-                    own, seen = self._run_epoch(source, self.train_step, notify, "train")
+                    own, seen = self._run_epoch(source, self.train_step, notify, "train", watch)
                     _flush(self.optimizer)
                     logs = to_floats(self._results() if own is None else own)
+                if not self.stop_training:
+                    watch.look(logs, f"epoch {epoch + 1}")
                 source.end(seen)
                 if not seen:
                     break
@@ -246,6 +253,10 @@ class Trainer(Stepper):
         finally:
             notify.on_train_end(logs)
 
+    def _steps_are_built_in(self) -> bool:
+        own = ("train_step", "test_step", "compute_loss")
+        return all(getattr(type(self), name) is getattr(Trainer, name) for name in own)
+
     def _names(self) -> list[str] | None:
         declared = self._declared_names()
         return None if declared is None else list(declared)
@@ -253,17 +264,24 @@ class Trainer(Stepper):
     def _check_targets(self, batches: Batches) -> None:
         """Targets that no loss could mean, found before the first step rather than in silence."""
         compiled, outputs = self._compiled, self._symbolic_outputs()
-        if compiled is None or compiled.loss is None or not outputs:
+        if compiled is None or compiled.loss is None:
             return
         batch = batches.whole() if isinstance(batches, ArrayBatches) else batches.first()
         if batch is None:
             return
+        _, y, _ = unpack_x_y_sample_weight(batch)
+        if not outputs:
+            if self._steps_are_built_in():
+                compiled.loss.check_single(y, getattr(self, "_output_shape", None))
+            return
         if not compiled.loss.built:
             compiled.loss.build(outputs, self._declared_names())
-        _, y, _ = unpack_x_y_sample_weight(batch)
         targets = match("y", y, compiled.loss.names, compiled.loss.used)
-        for i, _, loss, _ in compiled.loss.terms:
+        for i, name, loss, _ in compiled.loss.terms:
+            if targets[i] is None and self._steps_are_built_in():
+                raise ValueError(no_targets(name, loss))
             if isinstance(targets[i], torch.Tensor) and isinstance(loss, Loss):
+                loss = fitting(loss, targets[i], outputs[i])
                 doubt = check_targets(loss, targets[i], outputs[i].shape)
                 if doubt is not None:
                     warnings.warn(doubt, stacklevel=3)
@@ -274,6 +292,7 @@ class Trainer(Stepper):
         step_function: Callable[[Any], Any],
         notify: CallbackList,
         mode: str,
+        watch: LossWatch | None = None,
     ) -> tuple[Any, int]:
         """Step through the batches of an epoch, with the hooks of `mode` around each. Gives what an own
         step function gave last, None for the built-in one, and the number of batches."""
@@ -292,6 +311,8 @@ class Trainer(Stepper):
             logs = step_function(batch)
             if heard:
                 end(step, logs)
+                if watch is not None and not self.stop_training:
+                    watch.look(logs, f"step {step + 1} of an epoch", batch)
             if isinstance(logs, Logs):
                 kept = weakref.ref(logs)
             else:
@@ -452,11 +473,12 @@ class Trainer(Stepper):
         """Loss and metrics of one batch, in evaluation mode."""
         self._require_compiled("test_on_batch")
         batch = self._single(x, y, sample_weight)
-        if reset_metrics:
-            self.reset_metrics()
-        with in_mode(self, False), torch.no_grad():
-            logs = self.test_step(batch)
-        return _scalars(logs, return_dict)
+        with self._metrics_kept():
+            if reset_metrics:
+                self.reset_metrics()
+            with in_mode(self, False), torch.no_grad():
+                logs = self.test_step(batch)
+            return _scalars(logs, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch as numpy arrays, in evaluation mode."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from kerastorch import losses as losses_module
 from kerastorch import metrics as metrics_module
-from kerastorch.losses import Loss
+from kerastorch.losses import Loss, check_targets
 from kerastorch.losses._base import LossFunctionWrapper
 from kerastorch.metrics import Mean, MeanMetricWrapper, Metric
 
@@ -25,6 +25,11 @@ def leaves(structure: Any) -> list[Any]:
     if isinstance(structure, (list, tuple)):
         return [leaf for item in structure for leaf in leaves(item)]
     return [structure]
+
+
+def leaf(structure: Any) -> Any:
+    """The only tensor of a nest."""
+    return structure if isinstance(structure, torch.Tensor) else leaves(structure)[0]
 
 
 def names_of(outputs: Any, declared: Sequence[str] | None) -> list[str]:
@@ -77,19 +82,27 @@ def match(argument: str, values: Any, names: list[str], used: list[bool]) -> lis
     raise ValueError(f"`{argument}` has {len(flat)} entries for the {len(names)} outputs {names}.")
 
 
-def only(value: Any) -> Any:
-    """The one tensor of a nest."""
+def only(argument: str, value: Any, names: list[str], declared: bool = True) -> Any:
+    """The one tensor of a nest that belongs to the one output; its key counts if names are `declared`."""
     if value is None or isinstance(value, torch.Tensor):
         return value
+    if isinstance(value, dict) and declared:
+        _check_keys(argument, value, names)
     flat = leaves(value)
-    if len(flat) != 1:
-        raise ValueError(f"The model has one output, `y` has {len(flat)} entries.")
-    return flat[0]
+    if len(flat) > 1:
+        raise ValueError(
+            f"The model has one output, {names[0]!r}, `{argument}` has {len(flat)} entries."
+        )
+    return flat[0] if flat else None
 
 
 def column(y: Any) -> Any:
     """Targets of shape (batch,) as (batch, 1)."""
     return y.unsqueeze(-1) if isinstance(y, torch.Tensor) and y.dim() == 1 else y
+
+
+#: Names for what fits the shapes of the output; whether it is a cross-entropy.
+_BY_SHAPE = {"accuracy": False, "acc": False, "Accuracy": False, "crossentropy": True, "ce": True}
 
 
 # -- losses ------------------------------------------------------------------------------------------
@@ -106,6 +119,38 @@ class _FunctionLoss(LossFunctionWrapper):
                 f"The loss function {self.name!r} gave None: does it return its value?"
             )
         return value
+
+
+class _Crossentropy(Loss):
+    """``"crossentropy"``: the one that fits the shapes of targets and output."""
+
+    def __init__(self) -> None:
+        super().__init__(name="crossentropy")
+        self.kinds = {name: losses_module.get(name) for name in _CROSSENTROPIES}
+
+    def fitting(self, y_true: Any, y_pred: Any) -> Any:
+        """One value a prediction: binary. Class numbers: sparse. Else one-hot rows."""
+        given, output = tuple(column(y_true).shape), tuple(y_pred.shape)
+        if len(output) < 2 or output[-1] == 1:
+            return self.kinds["BinaryCrossentropy"]
+        if len(given) < len(output) or given[-1] == 1:
+            return self.kinds["SparseCategoricalCrossentropy"]
+        return self.kinds["CategoricalCrossentropy"]
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return self.fitting(y_true, y_pred)(y_true, y_pred, sample_weight)
+
+
+_CROSSENTROPIES = (
+    "BinaryCrossentropy",
+    "SparseCategoricalCrossentropy",
+    "CategoricalCrossentropy",
+)
+
+
+def fitting(loss: Any, y_true: Any, y_pred: Any) -> Any:
+    """The loss that is meant for these shapes: `loss` itself unless it goes by them."""
+    return loss.fitting(y_true, y_pred) if isinstance(loss, _Crossentropy) else loss
 
 
 class _TorchLoss:
@@ -139,6 +184,8 @@ def as_loss(identifier: Any) -> Any:
     """A callable ``(y_true, y_pred, sample_weight)`` from what a user passes as loss."""
     if identifier is None or isinstance(identifier, Loss):
         return identifier
+    if isinstance(identifier, str) and _BY_SHAPE.get(identifier):
+        return _Crossentropy()
     if isinstance(identifier, nn.Module) or str(getattr(identifier, "__module__", "")).startswith(
         "torch.nn"
     ):
@@ -149,6 +196,14 @@ def as_loss(identifier: Any) -> Any:
         )
     found = losses_module.get(identifier)
     return found if isinstance(found, Loss) else _FunctionLoss(found)
+
+
+def no_targets(name: str, loss: Any) -> str:
+    """What to say when an output that has a loss has no targets."""
+    return (
+        f"Output {name!r} has the loss {getattr(loss, 'name', loss)!r} but no targets: "
+        "pass `y`, or leave the loss of this output out."
+    )
 
 
 class CompiledLoss:
@@ -175,6 +230,7 @@ class CompiledLoss:
         if not any(chosen):
             raise ValueError(f"`loss` has no entry for any of the outputs {names}.")
         self.names = names
+        self.declared = declared is not None or isinstance(outputs, dict)
         self.used = [loss is not None for loss in chosen]
         self.terms = [
             (i, name, loss, 1.0 if weight is None else weight)
@@ -186,12 +242,23 @@ class CompiledLoss:
             self.trackers = []
         self.built = True
 
+    def check_single(self, y: Any, shape: Any) -> None:
+        """Look at the targets of a model that is known to have one output of this shape."""
+        if shape is None or not isinstance(y, torch.Tensor) or isinstance(self.given, (list, dict)):
+            return
+        output = torch.empty([2 if n is None else n for n in shape], device="meta")
+        loss = fitting(as_loss(self.given), y, output)
+        doubt = check_targets(loss, y, shape) if isinstance(loss, Loss) else None
+        if doubt is not None:
+            warnings.warn(doubt, stacklevel=4)
+
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any) -> torch.Tensor:
         """The total; the losses of several outputs go to their trackers."""
         if len(self.names) == 1:
             _, _, loss, weight = self.terms[0]
-            target, prediction = only(y), only(y_pred)
-            value = self._value(loss, target, prediction, sample_weight, self.names[0])
+            target = only("y", y, self.names, self.declared)
+            own = only("sample_weight", sample_weight, self.names, self.declared)
+            value = self._value(loss, target, leaf(y_pred), own, self.names[0])
             return value if weight == 1.0 else value * weight
         targets = match("y", y, self.names, self.used)
         predictions = leaves(y_pred)
@@ -211,15 +278,8 @@ class CompiledLoss:
 
     @staticmethod
     def _value(loss: Any, target: Any, prediction: Any, weight: Any, name: str) -> torch.Tensor:
-        if isinstance(weight, dict):
-            weight = weight.get(name)
-        elif isinstance(weight, (list, tuple)):
-            (weight,) = weight
         if target is None:
-            raise ValueError(
-                f"Output {name!r} has the loss {getattr(loss, 'name', loss)!r} but no targets: "
-                "pass `y`, or leave the loss of this output out."
-            )
+            raise ValueError(no_targets(name, loss))
         if not getattr(loss, "takes_raw_targets", False):
             target = column(target)
         value = loss(target, prediction, weight) if weight is not None else loss(target, prediction)
@@ -256,9 +316,6 @@ class _TorchMetric(Metric):
     def reset_state(self) -> None:
         """Reset the metric."""
         self.metric.reset()
-
-
-_BY_SHAPE = {"accuracy": False, "acc": False, "Accuracy": False, "crossentropy": True, "ce": True}
 
 
 def as_metric(identifier: Any, y: Any, y_pred: Any) -> Metric:
@@ -311,9 +368,13 @@ class CompiledMetrics:
         predictions = leaves(y_pred)
         measured = self._used(names)
         self.names, self.used = names, used or measured
+        self.declared = declared is not None or isinstance(y_pred, dict)
         targets: list[Any] = [None] * len(names)
         if y is not None and any(measured):
-            targets = match("y", y, names, self.used)
+            single = len(names) == 1
+            targets = (
+                [only("y", y, names, self.declared)] if single else match("y", y, names, self.used)
+            )
         for name, target, measure in zip(names, targets, measured, strict=True):
             if measure and target is None:
                 raise ValueError(f"Output {name!r} has metrics but no targets.")
@@ -332,6 +393,8 @@ class CompiledMetrics:
             label = metric.name if len(names) == 1 else f"{names[i]}_{metric.name}"
             self.labels.append(self._unique(label))
         self.metrics = [metric for _, metric, _ in self.entries]
+        for metric in self.metrics:  # an object that was used before starts anew
+            metric.reset_state()
         self._weighted = any(weighted for _, _, weighted in self.entries)
         self.built = True
 
@@ -376,10 +439,12 @@ class CompiledMetrics:
         """Pass a batch to every metric."""
         entries = self.entries
         if len(self.names) == 1:
-            target, prediction = column(only(y)), only(y_pred).detach()
+            target = column(only("y", y, self.names, self.declared))
+            prediction = leaf(y_pred).detach()
+            weight = only("sample_weight", sample_weight, self.names, self.declared)
             for _, metric, weighted in entries:
-                if weighted and sample_weight is not None:
-                    metric.update_state(target, prediction, sample_weight=sample_weight)
+                if weighted and weight is not None:
+                    metric.update_state(target, prediction, sample_weight=weight)
                 else:
                     metric.update_state(target, prediction)
             return

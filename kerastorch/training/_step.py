@@ -275,7 +275,9 @@ class Stepper(Layer):
                     "gradient. Does the loss use y_pred, and does the model keep its graph (no detach, "
                     "no numpy) from weights to output?"
                 )
-            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            own = isinstance(self.optimizer, optimizers_module.Optimizer)
+            scaled = self.optimizer.scale_loss(loss) if own else loss
+            gradients = torch.autograd.grad(scaled, parameters, allow_unused=True)
             self._update(gradients, parameters)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
