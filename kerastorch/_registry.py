@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from kerastorch.config import standardize_dtype
 
 _FAMILIES: dict[str, Registry] = {}
 _CUSTOM: dict[str, Any] = {}
+_births = itertools.count()
 
 
 def snake_case(name: str) -> str:
@@ -44,6 +46,7 @@ class Recorded:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         object.__setattr__(self, "_init_call", (args, kwargs))
+        object.__setattr__(self, "_birth", next(_births))
         return self
 
     def _arguments(self) -> dict[str, Any]:
@@ -259,7 +262,7 @@ def _serialize_function(function: Any) -> Any:
     return {
         "module": function.__module__,
         "class_name": "function",
-        "config": name,
+        "config": registered,
         "registered_name": registered,
     }
 

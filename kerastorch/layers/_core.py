@@ -9,18 +9,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from kerastorch import activations, constraints, initializers, regularizers
+from kerastorch import activations
+from kerastorch.layers._base import Optioned, positive
 from kerastorch.layers._layer import Layer, registry
 
 
-def positive(layer: str, **arguments: Any) -> None:
-    """Raise unless every argument is a positive integer."""
-    for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            raise ValueError(f"{layer}: `{name}` must be a positive integer, received {value!r}.")
-
-
-class Dense(Layer):
+class Dense(Optioned):
     """``activation(inputs @ kernel + bias)`` over the last axis.
 
     kernel: (in, units), bias: (units,). Input (..., in), output (..., units).
@@ -53,12 +47,10 @@ class Dense(Layer):
         self.units = units
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._keep_options(
+            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+        )
         self.supports_masking = True
         self._linear = activation is None or self.activation is activations.linear
 
@@ -70,23 +62,8 @@ class Dense(Layer):
                 f"{self._title()}: the input must have a batch axis and a last axis of known size, "
                 f"received shape {input_shape}."
             )
-        self.kernel = self.add_weight(
-            (features, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-            memory=(1, 0),
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+        self.kernel = self._make("kernel", (features, self.units), memory=(1, 0))
+        self.bias = self._make("bias", (self.units,)) if self.use_bias else None
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         """(..., in) -> (..., units)."""
@@ -139,7 +116,7 @@ class Identity(Layer):
         return inputs
 
 
-class Embedding(Layer):
+class Embedding(Optioned):
     """Rows of a trained table, looked up by index.
 
     Input: integers of any shape in [0, input_dim); output: that shape + (output_dim,).
@@ -169,9 +146,9 @@ class Embedding(Layer):
         positive("Embedding", input_dim=input_dim, output_dim=output_dim)
         self.input_dim = input_dim
         self.output_dim = output_dim
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self._keep_options(
+            embeddings=(embeddings_initializer, embeddings_regularizer, embeddings_constraint)
+        )
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
@@ -183,13 +160,7 @@ class Embedding(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the table."""
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
+        self.embeddings = self._make("embeddings", (self.input_dim, self.output_dim))
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         """(...) -> (..., output_dim)."""

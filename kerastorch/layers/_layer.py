@@ -55,7 +55,9 @@ _INERT = {
     "quantization_config": None,
     "lora_rank": None,
     "lora_alpha": None,
+    "gptq_unpacked_column_size": None,
     "renorm": False,
+    "rms_scaling": False,
     "renorm_clipping": None,
     "renorm_momentum": 0.99,
 }

@@ -1,23 +1,35 @@
-"""Pooling: a reduction over windows or over all positions."""
+"""Pooling: a reduction over windows, over all positions, or to a given size. A layer is a reduction and a rank."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from kerastorch.config import standardize_data_format
-from kerastorch.layers._conv import as_tuple, check_rank, pad_axes, same_padding
-from kerastorch.layers._layer import Layer, registry
+from kerastorch.layers._base import Spatial, as_tuple, check_rank
+from kerastorch.layers._conv import same_padding
+from kerastorch.layers._layer import registry
+
+Kernels = tuple[Callable[..., torch.Tensor], ...]  # of rank 1, 2 and 3
+MAXIMUM: Kernels = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
+AVERAGE: Kernels = tuple(
+    partial(pool, count_include_pad=False) for pool in (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
+)
+ADAPTIVE_MAXIMUM: Kernels = (
+    *(F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d),
+)
+ADAPTIVE_AVERAGE: Kernels = (
+    *(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d),
+)
 
 
-class _MaxPooling(Layer):
-    """The maximum of each window over `rank` axes."""
+class _Pooling(Spatial):
+    """One value for each window over `rank` axes."""
 
-    rank: int
-    _live_config = (*Layer._live_config, "data_format")
-    _takes_one_tensor = True
+    kernels: Kernels
 
     def __init__(
         self,
@@ -27,7 +39,7 @@ class _MaxPooling(Layer):
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(data_format, **kwargs)
         kind = type(self).__name__
         self.pool_size = as_tuple(kind, "pool_size", pool_size, self.rank)
         self.strides = (
@@ -36,68 +48,172 @@ class _MaxPooling(Layer):
         if str(padding).lower() not in ("valid", "same"):
             raise ValueError(f"{kind}: `padding` must be 'valid' or 'same', received {padding!r}.")
         self.padding = padding.lower()
-        self.data_format = standardize_data_format(data_format)
         self.built = True
 
-    def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, ..., C) -> (B, smaller ..., C), or channels first."""
-        check_rank(inputs, self.rank + 2)
-        last = self.data_format == "channels_last"
-        x = inputs.movedim(-1, 1) if last else inputs
-        if self.padding == "same":
-            pads = same_padding(x.shape[2:], self.pool_size, self.strides, (1,) * self.rank)
-            if any(after for _, after in pads):
-                lowest = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-                x = pad_axes(x, pads, lowest)
-        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.rank - 1]
-        x = pool(x, self.pool_size, self.strides)
-        return x.movedim(1, -1) if last else x
+    def _move(self, x: torch.Tensor) -> torch.Tensor:
+        pool = self.kernels[self.rank - 1]
+        if self.padding == "valid":
+            return pool(x, self.pool_size, self.strides)
+        # torch pads the same before and after. Where "same" has one more after, the last window
+        # either hangs over the end (ceil_mode) or, without strides, one window too many is dropped.
+        pads = same_padding(x.shape[2:], self.pool_size, self.strides, (1,) * self.rank)
+        pairs = list(zip(pads, self.strides, strict=True))
+        padding = tuple(after if stride == 1 else before for (before, after), stride in pairs)
+        first = [after - before if stride == 1 else 0 for (before, after), stride in pairs]
+        x = pool(x, self.pool_size, self.strides, padding=padding, ceil_mode=True)
+        last: Any = (..., *(slice(n, None) for n in first))
+        return x[last] if any(first) else x
 
     def _expectation(self) -> str:
         return f"expected {self.rank + 2} axes, each pooled axis at least {self.pool_size} long."
 
 
-class _GlobalMaxPooling(Layer):
-    """The maximum over all positions of `rank` axes."""
+class _MaxPooling(_Pooling):
+    kernels = MAXIMUM
 
-    rank: int
-    _live_config = (*Layer._live_config, "data_format")
-    _takes_one_tensor = True
+
+class _AveragePooling(_Pooling):
+    kernels = AVERAGE
+    _takes_integers = False
+
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+    def _move(self, x: torch.Tensor) -> torch.Tensor:
+        if self.rank == 3 and x.element_size() < 4 and x.device.type == "cpu":
+            return super()._move(x.float()).to(x.dtype)  # which torch has on accelerators only
+        return super()._move(x)
+
+
+class _AdaptivePooling(Spatial):
+    """One value for each of `output_size` windows of about equal size."""
+
+    kernels: Kernels
+    _takes_integers = False
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.output_size = as_tuple(type(self).__name__, "output_size", output_size, self.rank)
+        self.built = True
+
+    def _move(self, x: torch.Tensor) -> torch.Tensor:
+        return self.kernels[self.rank - 1](x, self.output_size)
+
+
+class _GlobalPooling(Spatial):
+    """One value for all positions of `rank` axes."""
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.data_format = standardize_data_format(data_format)
+        super().__init__(data_format, **kwargs)
         self.keepdims = keepdims
+        first = 1 if self._channels_last else 2
+        self._over = tuple(range(first, first + self.rank))
         self.built = True
+
+
+class _GlobalMaxPooling(_GlobalPooling):
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(B, ..., C) -> (B, C)."""
+        check_rank(inputs, self.rank + 2)
+        return inputs.amax(self._over, keepdim=self.keepdims)
+
+
+class _GlobalAveragePooling(_GlobalPooling):
+    _takes_integers = False
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, ..., C) -> (B, C)."""
         check_rank(inputs, self.rank + 2)
-        first = 1 if self.data_format == "channels_last" else 2
-        return inputs.amax(tuple(range(first, first + self.rank)), keepdim=self.keepdims)
+        return inputs.mean(self._over, keepdim=self.keepdims)
 
-    def _expectation(self) -> str:
-        return f"expected {self.rank + 2} axes."
+
+class MaxPooling1D(_MaxPooling):
+    """The maximum of each window of a sequence: (B, steps, C) -> (B, new steps, C).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.MaxPooling1D()(torch.zeros(2, 8, 3)).shape
+    torch.Size([2, 4, 3])
+    """
+
+    rank = 1
+    _takes_integers = False
 
 
 class MaxPooling2D(_MaxPooling):
     """The maximum of each window of an image: (B, H, W, C) -> (B, H', W', C).
 
     >>> import torch, kerastorch as keras
-    >>> keras.layers.MaxPooling2D()(torch.zeros(1, 28, 28, 3)).shape
-    torch.Size([1, 14, 14, 3])
+    >>> keras.layers.MaxPooling2D()(torch.zeros(2, 8, 8, 3)).shape
+    torch.Size([2, 4, 4, 3])
     """
 
     rank = 2
+
+
+class MaxPooling3D(_MaxPooling):
+    """The maximum of each window of a volume: (B, D, H, W, C) -> (B, D', H', W', C).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.MaxPooling3D()(torch.zeros(2, 8, 8, 8, 3)).shape
+    torch.Size([2, 4, 4, 4, 3])
+    """
+
+    rank = 3
+
+
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of a sequence: (B, steps, C) -> (B, new steps, C).
+
+    With ``padding="same"`` what is added does not count.
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AveragePooling1D(2)(torch.zeros(2, 8, 3)).shape
+    torch.Size([2, 4, 3])
+    """
+
+    rank = 1
+
+
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window of an image: (B, H, W, C) -> (B, H', W', C).
+
+    With ``padding="same"`` what is added does not count.
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AveragePooling2D(2)(torch.zeros(2, 8, 8, 3)).shape
+    torch.Size([2, 4, 4, 3])
+    """
+
+    rank = 2
+
+
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume: (B, D, H, W, C) -> (B, D', H', W', C).
+
+    With ``padding="same"`` what is added does not count.
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AveragePooling3D(2)(torch.zeros(2, 8, 8, 8, 3)).shape
+    torch.Size([2, 4, 4, 4, 3])
+    """
+
+    rank = 3
 
 
 class GlobalMaxPooling1D(_GlobalMaxPooling):
     """The maximum over all steps: (B, steps, C) -> (B, C).
 
     >>> import torch, kerastorch as keras
-    >>> keras.layers.GlobalMaxPooling1D()(torch.zeros(2, 10, 3)).shape
+    >>> keras.layers.GlobalMaxPooling1D()(torch.zeros(2, 8, 3)).shape
     torch.Size([2, 3])
     """
 
@@ -115,5 +231,172 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
     rank = 2
 
 
-registry.add(MaxPooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D)
-registry.names["MaxPool2D"] = MaxPooling2D
+class GlobalMaxPooling3D(_GlobalMaxPooling):
+    """The maximum over all voxels: (B, D, H, W, C) -> (B, C).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.GlobalMaxPooling3D()(torch.zeros(2, 8, 8, 8, 3)).shape
+    torch.Size([2, 3])
+    """
+
+    rank = 3
+
+
+class GlobalAveragePooling1D(_GlobalAveragePooling):
+    """The mean over all steps, or over those that a mask keeps: (B, steps, C) -> (B, C).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.GlobalAveragePooling1D()(torch.zeros(2, 8, 3)).shape
+    torch.Size([2, 3])
+    """
+
+    rank = 1
+
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(data_format, keepdims, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, steps, C) -> (B, C); mask: (B, steps), True for the steps that count."""
+        if mask is None:
+            return super().call(inputs)
+        (steps,) = self._over
+        weight = mask.to(inputs.dtype).unsqueeze(2 if steps == 1 else 1)
+        total = (inputs * weight).sum(steps, keepdim=self.keepdims)
+        return total / weight.sum(steps, keepdim=self.keepdims)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """None: there are no steps left."""
+        return None
+
+
+class GlobalAveragePooling2D(_GlobalAveragePooling):
+    """The mean over all pixels: (B, H, W, C) -> (B, C).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.GlobalAveragePooling2D()(torch.zeros(2, 8, 8, 3)).shape
+    torch.Size([2, 3])
+    """
+
+    rank = 2
+
+
+class GlobalAveragePooling3D(_GlobalAveragePooling):
+    """The mean over all voxels: (B, D, H, W, C) -> (B, C).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.GlobalAveragePooling3D()(torch.zeros(2, 8, 8, 8, 3)).shape
+    torch.Size([2, 3])
+    """
+
+    rank = 3
+
+
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """The maximum of `output_size` windows of a sequence: (B, steps, C) -> (B, output_size, C).
+
+    Window i of n over N entries is from floor(i * N / n) to ceil((i + 1) * N / n).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AdaptiveMaxPooling1D(3)(torch.zeros(2, 8, 3)).shape
+    torch.Size([2, 3, 3])
+    """
+
+    rank = 1
+    kernels = ADAPTIVE_MAXIMUM
+
+
+class AdaptiveMaxPooling2D(_AdaptivePooling):
+    """The maximum of `output_size` windows of an image: (B, H, W, C) -> (B, *output_size, C).
+
+    Window i of n over N entries is from floor(i * N / n) to ceil((i + 1) * N / n).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AdaptiveMaxPooling2D(3)(torch.zeros(2, 8, 8, 3)).shape
+    torch.Size([2, 3, 3, 3])
+    """
+
+    rank = 2
+    kernels = ADAPTIVE_MAXIMUM
+
+
+class AdaptiveMaxPooling3D(_AdaptivePooling):
+    """The maximum of `output_size` windows of a volume: (B, D, H, W, C) -> (B, *output_size, C).
+
+    Window i of n over N entries is from floor(i * N / n) to ceil((i + 1) * N / n).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AdaptiveMaxPooling3D(3)(torch.zeros(2, 8, 8, 8, 3)).shape
+    torch.Size([2, 3, 3, 3, 3])
+    """
+
+    rank = 3
+    kernels = ADAPTIVE_MAXIMUM
+
+
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """The mean of `output_size` windows of a sequence: (B, steps, C) -> (B, output_size, C).
+
+    Window i of n over N entries is from floor(i * N / n) to ceil((i + 1) * N / n).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AdaptiveAveragePooling1D(3)(torch.zeros(2, 8, 3)).shape
+    torch.Size([2, 3, 3])
+    """
+
+    rank = 1
+    kernels = ADAPTIVE_AVERAGE
+
+
+class AdaptiveAveragePooling2D(_AdaptivePooling):
+    """The mean of `output_size` windows of an image: (B, H, W, C) -> (B, *output_size, C).
+
+    Window i of n over N entries is from floor(i * N / n) to ceil((i + 1) * N / n).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AdaptiveAveragePooling2D(3)(torch.zeros(2, 8, 8, 3)).shape
+    torch.Size([2, 3, 3, 3])
+    """
+
+    rank = 2
+    kernels = ADAPTIVE_AVERAGE
+
+
+class AdaptiveAveragePooling3D(_AdaptivePooling):
+    """The mean of `output_size` windows of a volume: (B, D, H, W, C) -> (B, *output_size, C).
+
+    Window i of n over N entries is from floor(i * N / n) to ceil((i + 1) * N / n).
+
+    >>> import torch, kerastorch as keras
+    >>> keras.layers.AdaptiveAveragePooling3D(3)(torch.zeros(2, 8, 8, 8, 3)).shape
+    torch.Size([2, 3, 3, 3, 3])
+    """
+
+    rank = 3
+    kernels = ADAPTIVE_AVERAGE
+
+
+registry.add(
+    *(MaxPooling1D, MaxPooling2D, MaxPooling3D),
+    *(AveragePooling1D, AveragePooling2D, AveragePooling3D),
+    *(GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D),
+    *(GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D),
+    *(AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D),
+    *(AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D),
+)
+registry.add(
+    MaxPool1D=MaxPooling1D,
+    MaxPool2D=MaxPooling2D,
+    MaxPool3D=MaxPooling3D,
+    AvgPool1D=AveragePooling1D,
+    AvgPool2D=AveragePooling2D,
+    AvgPool3D=AveragePooling3D,
+    GlobalMaxPool1D=GlobalMaxPooling1D,
+    GlobalMaxPool2D=GlobalMaxPooling2D,
+    GlobalMaxPool3D=GlobalMaxPooling3D,
+    GlobalAvgPool1D=GlobalAveragePooling1D,
+    GlobalAvgPool2D=GlobalAveragePooling2D,
+    GlobalAvgPool3D=GlobalAveragePooling3D,
+)

@@ -9,7 +9,13 @@ TWICE = ("Dense", "BatchNormalization", "Conv2D")
 
 
 @pytest.mark.parametrize(
-    ("case", "training"), [pytest.param(c, t, id=f"{c}-{t}") for c in SMOOTH for t in modes(c)]
+    ("case", "training"),
+    [
+        pytest.param(c, t, id=f"{c}-{t}")
+        for c in SMOOTH
+        for t in modes(c)
+        if not (t and c.layer == "SpectralNormalization")  # which changes its weights
+    ],
 )
 def test_gradients_are_finite_differences(case: Case, training: bool) -> None:
     layer = case.ours().double()
@@ -22,7 +28,7 @@ def test_gradients_are_finite_differences(case: Case, training: bool) -> None:
         given = list(tensors[: len(floating)]) or inputs
         weights = dict(zip(names, tensors[len(floating) :], strict=True))
         state = {name: buffer.clone() for name, buffer in statistics.items()}
-        call = (case.packed(given),), {"training": training}
+        call = (*case.packed(given),), {"training": training}
         return leaves(torch.func.functional_call(layer, weights | state, *call))
 
     taken = (*floating, *layer.parameters())

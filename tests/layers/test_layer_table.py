@@ -6,12 +6,15 @@ from layer_table import CASES, FEW
 
 from kerastorch import layers
 
-NOT_CALLED_ON_DATA = {"Input", "InputLayer", "Layer"}
+NOT_CALLED_ON_DATA = {"Input", "InputLayer", "Layer", "Wrapper"}
+# Called by RNN, and on their own in test_recurrent.py.
+CELLS = {"LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"}
 
 
 def test_every_exported_layer_is_in_the_table() -> None:
     classes = (v for v in vars(layers).values() if inspect.isclass(v))
-    exported = {c.__name__ for c in classes if issubclass(c, layers.Layer)} - NOT_CALLED_ON_DATA
+    exported = {c.__name__ for c in classes if issubclass(c, layers.Layer)}
+    exported -= NOT_CALLED_ON_DATA | CELLS
     assert exported == {case.layer for case in CASES} == {case.layer for case in FEW}
 
 
