@@ -227,7 +227,9 @@ class Trainer(Stepper):
                 self.reset_metrics()
                 notify.on_epoch_begin(epoch)
                 with in_mode(self, True), self._epoch():
-                    own, seen = self._run_epoch(source, self.train_step, notify, "train")
+                    own, seen = self._run_epoch(
+                        source, self._step_function("train"), notify, "train"
+                    )
                     _flush(self.optimizer)
                     logs = to_floats(self._results() if own is None else own)
                 source.end(seen)
@@ -280,26 +282,32 @@ class Trainer(Stepper):
         begin = getattr(notify, f"on_{mode}_batch_begin")
         end = getattr(notify, f"on_{mode}_batch_end")
         heard = notify.has_batch_hooks(mode)
+        every = self._compile_arguments["steps_per_execution"] if self.compiled else 1
+        logs: Any = None
         own: Any = None
         kept: Any = None
         seen = 0
         for step, batch in enumerate(self._on_device(source)):
-            if heard:
+            starts, ends = heard and step % every == 0, (step + 1) % every == 0
+            if starts:
                 begin(step)
                 logs = kept() if kept is not None else None
                 if logs is not None:  # somebody kept the logs of the last step
                     logs.fetch()
             logs = step_function(batch)
-            if heard:
+            if heard and ends:
                 end(step, logs)
             if isinstance(logs, Logs):
                 kept = weakref.ref(logs)
             else:
                 own = logs
-            logs = None
             seen = step + 1
-            if self.stop_training and mode == "train":
-                break
+            if every == 1 or ends:
+                logs = None
+                if self.stop_training and mode == "train":
+                    break
+        if heard and seen % every:
+            end(seen - 1, logs)
         return own, seen
 
     # -- evaluate and predict ------------------------------------------------------------------------
@@ -364,7 +372,7 @@ class Trainer(Stepper):
         with contextlib.closing(Epochs(batches, steps)) as source:
             source.begin()
             with in_mode(self, False), torch.no_grad(), self._epoch():
-                own, seen = self._run_epoch(source, self.test_step, notify, "test")
+                own, seen = self._run_epoch(source, self._step_function("test"), notify, "test")
                 results = self._results() if own is None else own
                 logs = to_floats(results) if seen else {}
             source.end(seen)
@@ -398,7 +406,7 @@ class Trainer(Stepper):
 
         def step(batch: Any) -> dict[str, Any]:
             nonlocal spec
-            outputs, spec = tree.flatten_with_spec(self.predict_step(batch))
+            outputs, spec = tree.flatten_with_spec(predict_step(batch))
             parts.append([output.detach().cpu() for output in outputs])
             return {"outputs": outputs}
 
@@ -411,6 +419,7 @@ class Trainer(Stepper):
             with contextlib.closing(Epochs(batches, steps)) as source:
                 source.begin()
                 with in_mode(self, False), torch.no_grad():
+                    predict_step = self._step_function("predict")
                     _, seen = self._run_epoch(source, step, notify, "predict")
                 source.end(seen)
             notify.on_predict_end()
