@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from kerastorch.callbacks._backup import BackupAndRestore as BackupAndRestore
 from kerastorch.callbacks._callback import Callback as Callback
 from kerastorch.callbacks._callback import LambdaCallback as LambdaCallback
 from kerastorch.callbacks._callback_list import CallbackList as CallbackList
+from kerastorch.callbacks._checkpoint import ModelCheckpoint as ModelCheckpoint
 from kerastorch.callbacks._csv_logger import CSVLogger as CSVLogger
 from kerastorch.callbacks._early_stopping import EarlyStopping as EarlyStopping
 from kerastorch.callbacks._history import History as History
