@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from kerastorch.callbacks._callback import Callback, Logs
 from kerastorch.callbacks._history import as_plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from kerastorch.data._batches import Batches
 from kerastorch.data._parallel import close
