@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kerastorch.callbacks._backup import BackupAndRestore as BackupAndRestore
 from kerastorch.callbacks._callback import Callback as Callback
 from kerastorch.callbacks._callback import LambdaCallback as LambdaCallback
 from kerastorch.callbacks._callback_list import CallbackList as CallbackList

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable as Function
 from collections.abc import MutableMapping
 from typing import Any
+
+from kerastorch.saving._state import is_state
 
 Logs = MutableMapping[str, Any]
 
@@ -64,6 +67,17 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Called once before training, with what `params` is to hold."""
         self.params = params
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run needs to know: the attributes that are tensors, plain values or nests
+        of them, and that are not arguments of the constructor."""
+        given = {"model", "params", *inspect.signature(type(self).__init__).parameters}
+        found = vars(self).items()
+        return {name: value for name, value in found if name not in given and is_state(value)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what `state_dict` gave, after `on_train_begin`."""
+        vars(self).update(state)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before `fit` begins."""

@@ -48,6 +48,7 @@ class CallbackList(Callback):
             self.callbacks.insert(0, ProgbarLogger())
         if add_history and not any(isinstance(c, History) for c in given):
             self.callbacks.append(History())
+        self.callbacks.sort(key=lambda callback: getattr(callback, "runs_last", False))
         self._listened: set[str] = set()
         for hook in HOOKS:
             listeners = [getattr(c, hook) for c in self.callbacks if _overrides(c, hook)]
@@ -63,6 +64,11 @@ class CallbackList(Callback):
     def history(self) -> History | None:
         """The `History` in the list, or None."""
         return next((c for c in self.callbacks if isinstance(c, History)), None)
+
+    def find_state(self) -> Any:
+        """The state of an interrupted run that one of the callbacks has kept, or None."""
+        finders = (c.find_state for c in self.callbacks if hasattr(c, "find_state"))
+        return next((state for find in finders if (state := find()) is not None), None)
 
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether anybody listens to the batches of `mode`: "train", "test" or "predict"."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from kerastorch.callbacks._callback import Logs
 from kerastorch.callbacks._monitor import MonitorCallback
-from kerastorch.saving import check_file
+from kerastorch.saving._model import check_file
 
 
 class ModelCheckpoint(MonitorCallback):

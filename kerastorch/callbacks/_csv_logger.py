@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from kerastorch.callbacks._callback import Callback, Logs
 from kerastorch.callbacks._history import as_plain
@@ -41,12 +42,22 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Empty the file, or read the header of the one to go on with."""
         self.keys = None
-        if self.append and os.path.exists(self.filename):
+        if (self.append or self.params.get("resumed")) and os.path.exists(self.filename):
             with open(self.filename, newline="") as file:
                 header = next(csv.reader(file, delimiter=self.sep), None)
             self.keys = header and header[1:]
         else:
             Path(self.filename).write_text("")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The columns, and how long the file is."""
+        return {"keys": self.keys, "size": os.path.getsize(self.filename)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Cut off what was written after the state was taken."""
+        self.keys = state["keys"]
+        if os.path.getsize(self.filename) > state["size"]:
+            os.truncate(self.filename, state["size"])
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the line of the epoch, after the header if it is the first."""

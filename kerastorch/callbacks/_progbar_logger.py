@@ -32,6 +32,10 @@ class ProgbarLogger(Callback):
         self._steps: int | None = None  # of the epoch before: what to expect of the next one
         self._progbar: Progbar | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the bar of a continued run is a new one."""
+        return {}
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """From here on validation is silent."""
         self._in_fit = True

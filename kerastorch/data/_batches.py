@@ -14,6 +14,7 @@ import torch
 from kerastorch.data._parallel import close
 from kerastorch.data._rows import Rows
 from kerastorch.data._tensors import Batch, to_batch
+from kerastorch.saving._state import is_state
 
 
 class Batches(ABC):
@@ -41,6 +42,23 @@ class Batches(ABC):
 
     def end_epoch(self) -> None:  # noqa: B027 - optional
         """Called after the last batch of an epoch."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether `first` has begun the pass that the next iteration goes on with."""
+        return False
+
+    def source_state(self) -> Any:
+        """What besides the random state decides how the next pass goes: what the source says."""
+        source = getattr(self, "source", None)
+        tells = getattr(source, "state_dict", None)
+        state = tells() if tells is not None else None
+        return state if is_state(state) else None
+
+    def load_source_state(self, state: Any) -> None:
+        """Put back what `source_state` gave."""
+        if state is not None:
+            self.source.load_state_dict(state)  # type: ignore[attr-defined]
 
     def close(self) -> None:  # noqa: B027 - optional
         """Let go of what `first` has opened."""
@@ -131,6 +149,11 @@ class IterableBatches(Batches):
             with contextlib.suppress(TypeError, NotImplementedError):
                 return len(self.source)  # type: ignore[arg-type]
         return self._steps
+
+    @property
+    def opened(self) -> bool:
+        """Whether a pass has been begun by `first`."""
+        return self._opened is not None
 
     def first(self) -> Batch | None:
         """The first batch of the pass that the next iteration goes on with."""

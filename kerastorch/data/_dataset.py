@@ -49,6 +49,17 @@ class Dataset:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._node)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the next order of each shuffling step depends on."""
+        return {"shuffles": [[step.passes, step.drawn] for step in nodes.shuffles(self._node)]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what `state_dict` gave."""
+        for step, (passes, drawn) in zip(
+            nodes.shuffles(self._node), state["shuffles"], strict=True
+        ):
+            step.passes, step.drawn = passes, drawn
+
     # -- where elements come from --------------------------------------------------------------------
 
     @staticmethod

@@ -236,6 +236,7 @@ class Shuffle(Step):
     seed: int | None
     reshuffle: bool
     passes: int = 0
+    drawn: int | None = None  # in place of a seed, at the first pass
 
     def transform(self, items: Iterator[Any]) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self._next_seed())
@@ -255,11 +256,26 @@ class Shuffle(Step):
             if worker is not None:  # the workers of a DataLoader share one order among them
                 seed = (seed or 0) + worker.seed - worker.id
             elif seed is None:
-                seed = int(torch.randint(1 << 62, ()))
+                if self.drawn is None:
+                    self.drawn = int(torch.randint(1 << 62, ()))
+                seed = self.drawn
             seed += self.passes
             self.passes += 1
         assert seed is not None
         return seed % (1 << 63)
+
+
+def shuffles(value: Any) -> Iterator[Shuffle]:
+    """The shuffling steps of a node, wherever they are."""
+    if isinstance(value, Shuffle):
+        yield value
+    if isinstance(value, Node):
+        value = vars(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from shuffles(item)
 
 
 def _slots(size: int, generator: torch.Generator) -> Iterator[int]:

@@ -498,7 +498,9 @@ class Layer(Weighted):
     # -- copies --------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_nodes": [], "_losses": [], "_reports": []}
+        state = {**self.__dict__, "_nodes": [], "_losses": [], "_reports": []}
+        state.pop("_compiled_call_impl", None)
+        return state
 
 
 registry.add(Layer)

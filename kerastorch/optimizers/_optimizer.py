@@ -74,6 +74,9 @@ class Optimizer(OptimizerState):
     """
 
     __signature__: ClassVar[inspect.Signature]
+    captured_positions: Positions = (
+        None  # of the gradients in a captured step, for count_micro_step
+    )
     weight_decay = Option()
 
     def __init__(
@@ -269,7 +272,10 @@ class Optimizer(OptimizerState):
                 order = positions or range(len(grads))
                 positions = tuple(i for i, g in zip(order, grads, strict=True) if g is not None)
             self.micro_step(present, positions)
-            self.count_micro_step(positions)
+            if torch.compiler.is_compiling():  # what runs on the host comes after the graph
+                self.captured_positions = positions
+            else:
+                self.count_micro_step(positions)
         return bool(present)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Variable:

@@ -18,6 +18,7 @@ from kerastorch.callbacks import CallbackList, History
 from kerastorch.data import ArrayBatches, Batches, Epochs, unpack_x_y_sample_weight
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
+from kerastorch.saving._state import read_state
 from kerastorch.training._class_weight import ClassWeight
 from kerastorch.training._finite import LossWatch
 from kerastorch.training._inputs import (
@@ -31,6 +32,15 @@ from kerastorch.training._inputs import (
 )
 from kerastorch.training._logs import Logs, to_floats
 from kerastorch.training._outputs import fitting, match, no_targets
+from kerastorch.training._state import (
+    Progress,
+    capture,
+    check,
+    random_state,
+    restore,
+    rewind,
+    set_random_state,
+)
 from kerastorch.training._step import Stepper
 
 _RAN_OUT = (
@@ -46,6 +56,7 @@ class Trainer(Stepper):
 
     stop_training: bool = False
     history: History | None = None
+    _progress: Progress | None = None  # of `fit`, while it runs
 
     # -- before the loop -----------------------------------------------------------------------------
 
@@ -135,6 +146,8 @@ class Trainer(Stepper):
         max_queue_size: int = 10,
         workers: int = 1,
         use_multiprocessing: bool = False,
+        *,
+        resume_from: Any = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -159,6 +172,9 @@ class Trainer(Stepper):
             validation_steps: read only this many batches, the same ones each time.
             validation_freq: validate every so many epochs, or after the epochs in a list.
             max_queue_size, workers, use_multiprocessing: for a `PyDataset`, see there.
+            resume_from: a file that `callbacks.BackupAndRestore` wrote. The run continues at the batch
+                where it was taken and ends as if it had never been interrupted. The callback finds
+                its own file by itself.
 
         Returns:
             `History`: ``history.history[name]`` has one float an epoch.
@@ -183,56 +199,78 @@ class Trainer(Stepper):
         if validation is not None:
             use_workers(validation, workers, use_multiprocessing, max_queue_size)
             validation_steps = epoch_steps("validation_steps", validation_steps, validation)
+        notify = _callbacks(self, callbacks, history=True, verbose=verbose, epochs=epochs)
+        state = notify.find_state() if resume_from is None else read_state(resume_from)
+        if state is not None:
+            check(state, train)
+            rewind(state, train)
+        source = Epochs(train, steps_per_epoch, snapshot=random_state)
+        source.prepare()
         with contextlib.ExitStack() as ends:
             for batches in filter(None, (train, validation)):
                 ends.callback(batches.close)
+            train.first()
+            drawn = random_state()
             self._prepare(train)
-            weigh = None
+            if state is not None:
+                self._make_metrics(train)
             if class_weight is not None:
                 weights = ClassWeight(class_weight, self._names())
                 weights.check(self._symbolic_outputs())
                 if isinstance(train, ArrayBatches):
-                    train = weights.apply(train)
+                    source.batches = train = weights.apply(train)
                 else:
-                    weigh = weights.weigh
+                    source.transform = weights.weigh
             self._check_targets(train)
             if isinstance(validation, ArrayBatches):
                 with checking_validation():
                     self._check_inputs(validation.first()[0])
                     self._check_targets(validation)
-            notify = _callbacks(
-                self, callbacks, history=True, verbose=verbose, epochs=epochs,
-                steps=steps_per_epoch or train.steps,
-            )  # fmt: skip
-            source = ends.enter_context(contextlib.closing(Epochs(train, steps_per_epoch, weigh)))
-            self._train(
-                source, range(initial_epoch, epochs), validation, validation_steps,
-                validation_freq, notify,
-            )  # fmt: skip
+            resumed = {} if state is None else {"resumed": True}
+            notify.set_params({**notify.params, "steps": steps_per_epoch or train.steps, **resumed})
+            ends.callback(source.close)
+            self._progress = Progress(source, notify, initial_epoch)
+            ends.callback(setattr, self, "_progress", None)
+            if state is not None:
+                self._rewound(state, drawn if train.opened else None)
+            self._train(epochs, validation, validation_steps, validation_freq, state)
         self.history = notify.history
         return self.history  # type: ignore[return-value]
 
     def _train(
         self,
-        source: Epochs,
-        epochs: range,
+        epochs: int,
         validation: Batches | None,
         validation_steps: int | None,
         validation_freq: Any,
-        notify: CallbackList,
+        state: Any,
     ) -> None:
+        progress = self._progress
+        assert progress is not None
+        source, notify = progress.source, progress.callbacks
         self.stop_training = False
         logs: dict[str, Any] = {}
         watch = LossWatch(source.batches)
         notify.on_train_begin()
         try:
-            for epoch in epochs:
-                if not source.begin():
-                    break
-                self.reset_metrics()
+            if state is not None:
+                progress.epoch, self.stop_training = state["epoch"], state["stop"]
+                if not state["batch"]:
+                    self._restore(state)
+                    state = None
+            while progress.epoch < epochs and not self.stop_training:
+                epoch = progress.epoch
+                if state is None:
+                    if not source.begin():
+                        break
+                    self.reset_metrics()
                 notify.on_epoch_begin(epoch)
+                if state is not None:  # in the middle of an epoch
+                    self._restore(state)
+                    state = None
                 with in_mode(self, True), self._epoch():
-                    own, seen = self._run_epoch(source, self.train_step, notify, "train", watch)
+                    step = self._step_function("train")
+                    own, seen = self._run_epoch(source, step, notify, "train", watch)
                     _flush(self.optimizer)
                     logs = to_floats(self._results() if own is None else own)
                 if not self.stop_training:
@@ -243,15 +281,50 @@ class Trainer(Stepper):
                 if validation is not None and _due(epoch + 1, validation_freq):
                     results = self._run_evaluation(validation, validation_steps, notify)
                     logs |= {f"val_{name}": value for name, value in results.items()}
+                progress.epoch, progress.batch = epoch + 1, 0
                 notify.on_epoch_end(epoch, logs)
-                if self.stop_training or source.exhausted:
+                if source.exhausted:
                     break
             if hasattr(self.optimizer, "finalize_variable_values"):
                 self.optimizer.finalize_variable_values(self._trained())
             if source.exhausted and not self.stop_training:
                 warnings.warn(_RAN_OUT, stacklevel=3)
+            progress.finished = True
         finally:
             notify.on_train_end(logs)
+
+    # -- a run that continues another -------------------------------------------------------------
+
+    def run_state(self) -> dict[str, Any]:
+        """All that the run of `fit` depends on, to be called from a callback: what
+        `callbacks.BackupAndRestore` writes and ``fit(resume_from=...)`` reads."""
+        return capture(self)
+
+    @property
+    def run_finished(self) -> bool:
+        """Whether `fit` has come to its end, rather than to an error or an interruption."""
+        return self._progress is None or self._progress.finished
+
+    def _make_metrics(self, batches: Batches) -> None:
+        """Let metrics and losses see a batch, so that they are there to be restored."""
+        with in_mode(self, False), torch.no_grad(), self._epoch():
+            self.test_step(self._placed(batches.first()))
+
+    def _rewound(self, state: dict[str, Any], drawn: Any) -> None:
+        """Bring the data to where they were. `drawn`: the random state after their first batch was made."""
+        assert self._progress is not None
+        data = state["data"]
+        if data["random"] is None:
+            state["random"] = drawn or state["random"]
+        elif drawn is None:
+            set_random_state(data["random"])
+        self._progress.source.resume(data, state["batch"])
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        assert self._progress is not None
+        restore(self, state)
+        self._progress.batch = state["batch"]
+        set_random_state(state["random"])
 
     def _steps_are_built_in(self) -> bool:
         own = ("train_step", "test_step", "compute_loss")
@@ -295,21 +368,29 @@ class Trainer(Stepper):
         watch: LossWatch | None = None,
     ) -> tuple[Any, int]:
         """Step through the batches of an epoch, with the hooks of `mode` around each. Gives what an own
-        step function gave last, None for the built-in one, and the number of batches."""
+        step function gave last, None for the built-in one, and the number of batches of the epoch, those
+        included that a run before this one has seen."""
         begin = getattr(notify, f"on_{mode}_batch_begin")
         end = getattr(notify, f"on_{mode}_batch_end")
         heard = notify.has_batch_hooks(mode)
+        every = self._compile_arguments["steps_per_execution"] if self.compiled else 1
+        logs: Any = None
         own: Any = None
         kept: Any = None
-        seen = 0
-        for step, batch in enumerate(self._on_device(source)):
-            if heard:
+        progress = self._progress if mode == "train" else None
+        start = progress.batch if progress is not None else 0
+        seen = start
+        for step, batch in enumerate(self._on_device(source), start):
+            starts, ends = heard and step % every == 0, (step + 1) % every == 0
+            if starts:
                 begin(step)
                 logs = kept() if kept is not None else None
                 if logs is not None:  # somebody kept the logs of the last step
                     logs.fetch()
             logs = step_function(batch)
-            if heard:
+            if progress is not None:
+                progress.batch = step + 1
+            if heard and ends:
                 end(step, logs)
                 if watch is not None and not self.stop_training:
                     watch.look(logs, f"step {step + 1} of an epoch", batch)
@@ -317,10 +398,13 @@ class Trainer(Stepper):
                 kept = weakref.ref(logs)
             else:
                 own = logs
-            logs = None
             seen = step + 1
-            if self.stop_training and mode == "train":
-                break
+            if every == 1 or ends:
+                logs = None
+                if self.stop_training and mode == "train":
+                    break
+        if heard and seen % every:
+            end(seen - 1, logs)
         return own, seen
 
     # -- evaluate and predict ------------------------------------------------------------------------
@@ -385,7 +469,7 @@ class Trainer(Stepper):
         with contextlib.closing(Epochs(batches, steps)) as source:
             source.begin()
             with in_mode(self, False), torch.no_grad(), self._epoch():
-                own, seen = self._run_epoch(source, self.test_step, notify, "test")
+                own, seen = self._run_epoch(source, self._step_function("test"), notify, "test")
                 results = self._results() if own is None else own
                 logs = to_floats(results) if seen else {}
             source.end(seen)
@@ -419,7 +503,7 @@ class Trainer(Stepper):
 
         def step(batch: Any) -> dict[str, Any]:
             nonlocal spec
-            outputs, spec = tree.flatten_with_spec(self.predict_step(batch))
+            outputs, spec = tree.flatten_with_spec(predict_step(batch))
             parts.append([output.detach().cpu() for output in outputs])
             return {"outputs": outputs}
 
@@ -432,6 +516,7 @@ class Trainer(Stepper):
             with contextlib.closing(Epochs(batches, steps)) as source:
                 source.begin()
                 with in_mode(self, False), torch.no_grad():
+                    predict_step = self._step_function("predict")
                     _, seen = self._run_epoch(source, step, notify, "predict")
                 source.end(seen)
             notify.on_predict_end()

@@ -16,6 +16,7 @@ from kerastorch._registry import deserialize, serialize
 from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
+from kerastorch.training._capture import CapturedSteps
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
 
@@ -52,23 +53,36 @@ class Stepper(Layer):
             metrics: list of names, objects or functions for every output, a list of lists, or a dict
                 by output. They never see sample weights.
             weighted_metrics: likewise; they do.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: steps run eagerly;
-                ``jit_compile=True`` is not available yet.
+            jit_compile: True compiles a whole step (forward, loss, backward, update, metrics) into one
+                graph with `torch.compile`, for each shape of batch; "auto" and False run eagerly.
+            run_eagerly: never compile, whatever `jit_compile` says.
+            steps_per_execution: run this many steps between the hooks of callbacks.
+            auto_scale_loss: with a ``mixed_float16`` policy, wrap the optimizer into a
+                `LossScaleOptimizer`.
 
         >>> import kerastorch as keras
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
         """
-        if jit_compile is True:
-            raise NotImplementedError(
-                "compile(jit_compile=True): whole-step compilation is not available yet. "
-                "torch.compile(model) compiles the forward pass."
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(
+                f"compile: `jit_compile` must be True, False or 'auto', received {jit_compile!r}."
             )
-        if steps_per_execution != 1:
-            raise NotImplementedError("compile(steps_per_execution=...): only 1 is available yet.")
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(
+                "compile: `steps_per_execution` must be a number of steps of 1 or more, "
+                f"received {steps_per_execution!r}."
+            )
         chosen = optimizers_module.get(optimizer)
         if chosen is None:
             raise ValueError("compile: `optimizer` must not be None.")
+        if (
+            auto_scale_loss
+            and self.dtype_policy.name == "mixed_float16"
+            and isinstance(chosen, optimizers_module.Optimizer)
+            and not isinstance(chosen, optimizers_module.LossScaleOptimizer)
+        ):
+            chosen = optimizers_module.LossScaleOptimizer(chosen)
         compiled = _Compiled(
             CompiledLoss(loss, loss_weights) if loss is not None else None,
             CompiledMetrics(metrics, weighted_metrics),
@@ -83,6 +97,10 @@ class Stepper(Layer):
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
         }
 
     @property
@@ -94,7 +112,7 @@ class Stepper(Layer):
         """What `compile` was called with, as plain data; empty if it was not."""
         if not self.compiled:
             return {}
-        return serialize(self._compile_arguments | {"optimizer": self.optimizer})  # type: ignore[no-any-return]
+        return serialize(self._compile_arguments | {"optimizer": self.optimizer})
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with what `get_compile_config` gave, and make the optimizer's state."""
@@ -151,6 +169,8 @@ class Stepper(Layer):
 
     def get_metrics_result(self) -> Mapping[str, Any]:
         """Running values by name; computed and fetched when first read."""
+        if torch.compiler.is_compiling():  # a captured step of one's own gives tensors
+            return {} if type(self).train_step is Stepper.train_step else self._results()
         return Logs(self._results)
 
     def _results(self) -> dict[str, Any]:
@@ -309,6 +329,15 @@ class Stepper(Layer):
     def _trained(self) -> list[nn.Parameter]:
         return [] if self._waiting() else [p for p in self.parameters() if p.requires_grad]
 
+    def _step_function(self, kind: str) -> Any:
+        """The step of an epoch: captured if `compile` asks for it, else as it is written."""
+        compiled = self._compiled
+        if compiled is None or self._compile_arguments["run_eagerly"]:
+            return getattr(self, f"{kind}_step")
+        if self._compile_arguments["jit_compile"] is not True:
+            return getattr(self, f"{kind}_step")
+        return compiled.captured.of(self, kind)
+
     # -- once an epoch -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -344,6 +373,7 @@ class _Compiled:
         self.tracker = tracker
         self.reports: dict[tuple[str, str], Metric] = {}  # of add_metric, by layer and name
         self.epoch: _Epoch | None = None  # None outside of the loop
+        self.captured = CapturedSteps()
 
     def track(self, loss: torch.Tensor, x: Any) -> None:
         """Count the loss of a batch by its number of rows."""

@@ -270,7 +270,7 @@ def _pooling() -> Iterator[Case]:
             config: dict[str, Any] = {"keepdims": keepdims}
             name = f"Global{kind}Pooling{rank}D"
             yield Case(name, last, config, free, sweep=keepdims)
-            yield Case(name, first, {**FIRST, **config}, after, sweep=not keepdims)
+            yield Case(name, first, {**FIRST, **config}, after, sweep=not keepdims or rank != 2)
         name = f"Adaptive{kind}Pooling{rank}D"
         yield Case(name, last, {"output_size": (3, 2, 5)[:rank]}, free)
         yield Case(name, first, {"output_size": 4, **FIRST}, after, sweep=True)
@@ -278,7 +278,8 @@ def _pooling() -> Iterator[Case]:
         pools: list[Any] = [2, 3, *([(1, 2)] if rank == 2 else [])]
         for padding, pool, stride in product(("valid", "same"), pools, strides):
             config = {"pool_size": pool, "strides": stride, "padding": padding}
-            sweep = stride is not None or pool != (3 if padding == "same" else 2)
+            few = {"same": 3, "valid": 2}[padding] if rank == 2 or padding == "same" else 0
+            sweep = stride is not None or pool != few
             name = f"{kind}Pooling{rank}D"
             yield Case(name, last, config, free, sweep=sweep)
             if rank == 2 or pool == 2:

@@ -1,0 +1,232 @@
+"""Steps captured as one graph: forward, loss, backward, update and metrics in one compiled call.
+
+A step changes state in place and nothing else, so `torch.compile` can take it whole. Dynamo's guards,
+which look at every attribute of every layer before every step, are left out. In their place each
+graph has a key: what the batch looks like, compared at every step, and what the model looks like,
+compared at every epoch. A model that has changed in between (a new dropout rate, a layer frozen, an
+option of the optimizer) is captured anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from kerastorch import optimizers, tree
+
+#: Graphs that one kind of step of a model may have. A step that keeps asking for more runs eagerly.
+_MOST = 16
+#: A further shape of batch, as the last one of an epoch has, is captured once it has come this often:
+#: compiling it takes as long as some thousand steps.
+PATIENCE = 32
+BACKEND = "inductor"
+
+Step = Callable[[Any], Any]
+
+
+class Captured:
+    """One kind of step of a model, "train", "test" or "predict", as compiled graphs."""
+
+    def __init__(self, model: Any, kind: str) -> None:
+        self.kind = kind
+        self.graphs: dict[Any, Any] = {}
+        self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
+        self._eager: Step = getattr(model, f"{kind}_step")
+        self._model = model
+        self._state: Any = None
+        self._tried = kind == "predict"  # the first step runs eagerly, and makes metrics and states
+        self._seen: dict[Any, int] = {}
+
+    def begin(self) -> None:
+        """Look at the model before an epoch."""
+        self._state = _fingerprint(self._model)
+
+    def __call__(self, batch: Any) -> Any:
+        """One step; gives what the step gives."""
+        if self.refused:
+            return self._eager(batch)
+        if not self._tried:
+            return self._try(batch)
+        key = _key(batch)
+        if key is None:
+            return self._eager(batch)
+        graph = self.graphs.get((self._state, key))
+        if graph is None:
+            seen = self._seen[key] = self._seen.get(key, 0) + 1
+            if self.graphs and seen < PATIENCE and not any(k == key for _, k in self.graphs):
+                return self._eager(batch)
+            return self._capture(batch, key)
+        return self._give(graph(self._model, batch))
+
+    def _try(self, batch: Any) -> Any:
+        logs = self._eager(batch)
+        self._tried = True
+        before, self._state = self._state, _fingerprint(self._model)
+        changed = [a for a, b in zip(before, self._state, strict=False) if a != b]
+        again = _fingerprint(self._model)
+        if len(before) == len(self._state) and changed and self._state == again:
+            self._refuse(f"{changed[0][0]} changes with every step")
+        return logs
+
+    def _capture(self, batch: Any, key: Any) -> Any:
+        if len(self.graphs) == _MOST:
+            self._refuse(f"batches or layers change all the time: there are {_MOST} graphs already")
+            return self._eager(batch)
+        graph = torch.compile(
+            _copy_of(_FUNCTIONS[self.kind]),
+            fullgraph=True,
+            dynamic=False,
+            backend=BACKEND,
+            options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
+        )
+        try:
+            with _seeing_gradients():
+                result = graph(self._model, batch)
+        except Exception as error:
+            logs = self._eager(batch)  # an error of the model's own shows here, in its own words
+            self._refuse(_reason(error))
+            return logs
+        self.graphs[self._state, key] = graph
+        return self._give(result)
+
+    def _give(self, result: Any) -> Any:
+        model = self._model
+        if self.kind == "train" and isinstance(model.optimizer, optimizers.Optimizer):
+            model.optimizer.count_micro_step(model.optimizer.captured_positions)
+        return model.get_metrics_result() if result is None else result
+
+    def _refuse(self, reason: str) -> None:
+        self.refused = True
+        self.graphs.clear()
+        model = self._model
+        how = "eagerly"
+        if "_compiled_call_impl" not in model.__dict__ or model._compiled_call_impl is None:
+            model._compiled_call_impl = torch.compile(model._call_impl)
+            how = "with a compiled forward pass alone"
+        warnings.warn(
+            f"{model._title()}: a {self.kind} step cannot be one compiled graph, so it runs {how}: "
+            f"{reason}",
+            stacklevel=2,
+        )
+
+
+class CapturedSteps(dict[str, Captured]):
+    """The captured steps of a model by kind. A copy of the model has none: it compiles for itself."""
+
+    def of(self, model: Any, kind: str) -> Captured:
+        """The captured step, ready for an epoch."""
+        if kind not in self:
+            self[kind] = Captured(model, kind)
+        self[kind].begin()
+        return self[kind]
+
+    def __deepcopy__(self, memo: Any) -> CapturedSteps:
+        return CapturedSteps()
+
+    def __reduce__(self) -> Any:
+        return CapturedSteps, ()
+
+
+# -- what is compiled ------------------------------------------------------------------------------
+
+
+def _train(model: Any, batch: Any) -> Any:
+    logs = model.train_step(batch)
+    model._forget_losses()
+    return logs or None
+
+
+def _test(model: Any, batch: Any) -> Any:
+    with torch.no_grad():
+        logs = model.test_step(batch)
+        model._forget_losses()
+    return logs or None
+
+
+def _predict(model: Any, batch: Any) -> Any:
+    with torch.no_grad():
+        outputs = model.predict_step(batch)
+        model._forget_losses()
+    return outputs
+
+
+_FUNCTIONS = {"train": _train, "test": _test, "predict": _predict}
+
+
+def _copy_of(function: Any) -> Any:
+    """The function with code of its own: dynamo keeps what it compiles with the code."""
+    return types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+
+
+def _seeing_gradients() -> contextlib.AbstractContextManager[Any]:
+    """Let dynamo take `torch.autograd.grad` into the graph, where this torch has a switch for it."""
+    from torch._dynamo import config
+
+    if not hasattr(config, "trace_autograd_ops"):
+        return contextlib.nullcontext()
+    return config.patch(trace_autograd_ops=True)
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of an error of torch.compile, and the line of the user's code."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    frames = list(getattr(error, "real_stack", None) or ())
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{text[:300]}{where}"
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def _key(batch: Any) -> Any:
+    """What a batch looks like; None if there is more in it than tensors."""
+    if type(batch) is tuple and all(x is None or type(x) is torch.Tensor for x in batch):
+        return tuple(
+            [None if x is None else (x.shape, x.dtype, x.stride(), x.device) for x in batch]
+        )
+    leaves, spec = tree.flatten_with_spec(batch)
+    flat = (
+        _key(tuple(leaves)) if all(x is None or type(x) is torch.Tensor for x in leaves) else None
+    )
+    return None if flat is None else (flat, str(spec))
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+
+
+#: Attributes of a model that no step reads.
+_OF_THE_LOOP = {"stop_training", "history", "_progress"}
+
+
+def _fingerprint(model: Any) -> tuple[Any, ...]:
+    """What a graph takes for granted about a model: attributes that are plain values or functions,
+    and which tensors there are."""
+    found: list[Any] = []
+    for name, module in model.named_modules():
+        where = f"{name or type(module).__name__}."
+        for key, value in module.__dict__.items():
+            if key in _OF_THE_LOOP:
+                continue
+            if _is_plain(value):
+                found.append((where + key, value))
+            elif callable(value):
+                found.append((where + key, id(value)))
+        for table in (module._parameters, module._buffers):
+            for key, tensor in table.items():
+                if tensor is not None:
+                    kind = (tensor.dtype, tensor.device, tensor.shape, tensor.requires_grad)
+                    found.append((where + key, id(tensor), *kind))
+    if isinstance(model.optimizer, optimizers.Optimizer):
+        found.append(("optimizer", model.optimizer.fingerprint()))
+    return tuple(found)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return type(value) in _PLAIN
