@@ -6,11 +6,13 @@ Axes: B batch, T time, D features, U units. A kernel takes ``states`` of shape (
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.utils import _pytree as pytree
 
 from kerastorch._graph import _running
@@ -60,9 +62,13 @@ def kernel(
     )
     if device == "cuda":
         weights = in_one_piece(weights, 2 if both else 1)
-    opaque = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    run = _opaque if opaque else _run
-    y, *last = run(kind, x.transpose(0, 1), states, weights, both)
+    x = x.transpose(0, 1)
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        y, *last = _run(kind, x, states, weights, both)
+    elif _is_onednn(kind, x, states):
+        y, *last = _onednn_lstm(x, states, weights, both)
+    else:
+        y, *last = _opaque(kind, x, states, weights, both)
     return y.transpose(0, 1), last
 
 
@@ -157,6 +163,125 @@ def _backward(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
 
 
 _opaque.register_autograd(_backward, setup_context=_remember)
+
+
+# On the CPU an LSTM is oneDNN's. There the operator can keep what its backward pass needs, as torch
+# itself does, and nothing is run twice.
+
+
+_ONEDNN: bool = torch.backends.mkldnn.is_available()
+
+
+def _is_onednn(kind: str, x: Tensor, states: Sequence[Tensor]) -> bool:
+    known = all(isinstance(n, int) and n for n in (*x.shape, states[0].shape[-1]))
+    plain = kind == "lstm" and x.device.type == "cpu" and x.dtype is torch.float32
+    return _ONEDNN and known and plain
+
+
+def _onednn_lstm(
+    x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], both: bool
+) -> list[Tensor]:
+    directions = 2 if both else 1
+    each = len(weights) // directions
+    grad = torch.is_grad_enabled()
+    found = []
+    for d in range(directions):
+        own = list(weights[d * each : (d + 1) * each])
+        if each == 2:
+            own += [x.new_zeros(own[0].shape[0])] * 2
+        at = slice(d, d + 1)
+        h, c = states[0][at].contiguous(), states[1][at].contiguous()
+        found.append(_lstm(x.contiguous(), own, h, c, d == 1, grad)[:3])
+    if not both:
+        return list(found[0])
+    return [torch.cat(pair, -1 if i == 0 else 0) for i, pair in enumerate(zip(*found, strict=True))]
+
+
+def _lstm_run(
+    x: Tensor, weights: Sequence[Tensor], h: Tensor, c: Tensor, reverse: bool, grad: bool
+) -> list[Tensor]:
+    units = h.shape[-1]
+    with torch.set_grad_enabled(grad):  # oneDNN keeps something for later in this mode only
+        y, h, c, reserve = torch.ops.aten.mkldnn_rnn_layer(
+            x, *weights, h, c, reverse, [], _LSTM, units, 1, True, False, False, grad
+        )
+    return [y, h, c, x.new_empty(0, dtype=torch.uint8) if reserve is None else reserve]
+
+
+_LSTM = 2  # among oneDNN's kinds
+
+
+def _lstm_gradients(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    before: Sequence[Tensor],
+    results: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    reverse: bool,
+) -> list[Tensor]:
+    *after, reserve = results
+    gradients = [gradient.contiguous() for gradient in gradients]
+    units = before[0].shape[-1]
+    return list(
+        torch.ops.aten.mkldnn_rnn_layer_backward(
+            x, *weights, *before, *after, *gradients, reverse, _LSTM, units, 1, True, True, False,
+            [], False, reserve,
+        )
+    )  # fmt: skip
+
+
+_lstm = torch.library.custom_op("kerastorch::lstm", _lstm_run, mutates_args=())
+_lstm_backward = torch.library.custom_op(
+    "kerastorch::lstm_backward", _lstm_gradients, mutates_args=()
+)
+
+
+@functools.cache
+def _reserve(steps: int, rows: int, features: int, units: int) -> int:
+    """How many bytes oneDNN keeps for the backward pass: asked from it."""
+    with unset_fake_temporarily(), torch.no_grad():
+        x, state = torch.zeros(steps, rows, features), torch.zeros(1, rows, units)
+        shapes = ((4 * units, features), (4 * units, units), (4 * units,), (4 * units,))
+        weights = [torch.zeros(shape) for shape in shapes]
+        return _lstm_run(x, weights, state, state, False, True)[3].numel()
+
+
+@_lstm.register_fake
+def _(
+    x: Tensor, weights: Sequence[Tensor], h: Tensor, c: Tensor, reverse: bool, grad: bool
+) -> list[Tensor]:
+    units = h.shape[-1]
+    size = _reserve(*x.shape, units) if grad else 0
+    y = x.new_empty(*x.shape[:2], units)
+    return [y, h.new_empty(h.shape), c.new_empty(c.shape), x.new_empty(size, dtype=torch.uint8)]
+
+
+@_lstm_backward.register_fake
+def _(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    before: Sequence[Tensor],
+    results: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    reverse: bool,
+) -> list[Tensor]:
+    return [t.new_empty(t.shape) for t in (x, *weights, *before)]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    x, weights, h, c, reverse, _ = inputs
+    ctx.save_for_backward(x, *weights, h, c, *output)
+    ctx.reverse = reverse
+
+
+def _back(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
+    x, *kept = ctx.saved_tensors
+    weights, before, results = kept[:4], kept[4:6], kept[6:]
+    found = _lstm_backward(x, weights, before, results, list(gradients[:3]), ctx.reverse)
+    return found[0], found[1:5], found[5], found[6], None, None
+
+
+_lstm.register_autograd(_back, setup_context=_keep)
 
 
 # -- masks -----------------------------------------------------------------------------------------

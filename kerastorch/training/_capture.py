@@ -106,7 +106,7 @@ class Captured:
         model = self._model
         how = "eagerly"
         if "_compiled_call_impl" not in model.__dict__ or model._compiled_call_impl is None:
-            model._compiled_call_impl = torch.compile(model._call_impl)
+            model._compiled_call_impl = _compiled_call(model)
             how = "with a compiled forward pass alone"
         warnings.warn(
             f"{model._title()}: a {self.kind} step cannot be one compiled graph, so it runs {how}: "
@@ -161,6 +161,20 @@ _FUNCTIONS = {"train": _train, "test": _test, "predict": _predict}
 def _copy_of(function: Any) -> Any:
     """The function with code of its own: dynamo keeps what it compiles with the code."""
     return types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+
+
+def _compiled_call(model: Any) -> Any:
+    """The model's call, compiled as far as that goes; if it does not go at all, as it is."""
+    compiled = torch.compile(model._call_impl)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return compiled(*args, **kwargs)
+        except Exception:  # if it is the model's own error, it comes again
+            model._compiled_call_impl = None
+            return model._call_impl(*args, **kwargs)
+
+    return call
 
 
 def _seeing_gradients() -> contextlib.AbstractContextManager[Any]:
