@@ -25,6 +25,7 @@ _MOST = 16
 #: compiling it takes as long as some thousand steps.
 PATIENCE = 32
 BACKEND = "inductor"
+_TRIES = 3
 
 Step = Callable[[Any], Any]
 
@@ -38,13 +39,19 @@ class Captured:
         self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
         self._eager: Step = getattr(model, f"{kind}_step")
         self._model = model
-        self._state: Any = None
+        self._states: dict[Any, int] = {}  # what the model has looked like, numbered
+        self._state = 0
         self._tried = kind == "predict"  # the first step runs eagerly, and makes metrics and states
+        self._tries = 0
         self._seen: dict[Any, int] = {}
 
     def begin(self) -> None:
         """Look at the model before an epoch."""
-        self._state = _fingerprint(self._model)
+        self._number(_fingerprint(self._model))
+
+    def _number(self, looks: Any) -> int:
+        before, self._state = self._state, self._states.setdefault(looks, len(self._states))
+        return before
 
     def __call__(self, batch: Any) -> Any:
         """One step; gives what the step gives."""
@@ -64,13 +71,17 @@ class Captured:
         return self._give(graph(self._model, batch))
 
     def _try(self, batch: Any) -> Any:
+        """A step before the capture: it may make things once, but must then leave the model as it was."""
         logs = self._eager(batch)
-        self._tried = True
-        before, self._state = self._state, _fingerprint(self._model)
-        changed = [a for a, b in zip(before, self._state, strict=False) if a != b]
-        again = _fingerprint(self._model)
-        if len(before) == len(self._state) and changed and self._state == again:
-            self._refuse(f"{changed[0][0]} changes with every step")
+        looks = _fingerprint(self._model)
+        before = self._number(looks)
+        self._tries += 1
+        if self._state == before:
+            self._tried = True
+        elif self._tries == _TRIES:
+            earlier = list(self._states)[before]
+            changed = next(a for a, b in zip(looks, earlier, strict=False) if a != b)
+            self._refuse(f"{changed[0]} changes with every step")
         return logs
 
     def _capture(self, batch: Any, key: Any) -> Any:
@@ -210,37 +221,58 @@ def _key(batch: Any) -> Any:
     return None if flat is None else (flat, str(spec))
 
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-
-
 #: Attributes of a model that no step reads.
-_OF_THE_LOOP = {"stop_training", "history", "_progress"}
+_OF_THE_LOOP = {"stop_training", "history", "_progress", "_losses", "_reports", "_nodes"}
 
 
 def _fingerprint(model: Any) -> tuple[Any, ...]:
-    """What a graph takes for granted about a model: attributes that are plain values or functions,
-    and which tensors there are."""
-    found: list[Any] = []
+    """What a graph takes for granted: plain values and functions among the attributes of layers, losses
+    and metrics, which tensors there are, options of the optimizer, and torch's own modes."""
+    found: list[Any] = [("torch", *_modes(model._device()))]
     for name, module in model.named_modules():
         where = f"{name or type(module).__name__}."
-        for key, value in module.__dict__.items():
-            if key in _OF_THE_LOOP:
-                continue
-            if _is_plain(value):
-                found.append((where + key, value))
-            elif callable(value):
-                found.append((where + key, id(value)))
+        found += _attributes(where, module)
         for table in (module._parameters, module._buffers):
             for key, tensor in table.items():
                 if tensor is not None:
                     kind = (tensor.dtype, tensor.device, tensor.shape, tensor.requires_grad)
                     found.append((where + key, id(tensor), *kind))
+    for thing in model._compiled.judges() if model._compiled is not None else ():
+        found += _attributes(f"{type(thing).__name__}.", thing)
     if isinstance(model.optimizer, optimizers.Optimizer):
         found.append(("optimizer", model.optimizer.fingerprint()))
     return tuple(found)
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_is_plain, value))
-    return type(value) in _PLAIN
+def _modes(device: torch.device | None) -> tuple[Any, ...]:
+    kind = device.type if device is not None and device.type != "meta" else "cpu"
+    return (
+        torch.is_autocast_enabled(kind),
+        torch.get_autocast_dtype(kind),
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_float32_matmul_precision(),
+        torch.get_num_threads(),
+    )
+
+
+def _attributes(where: str, thing: Any) -> list[Any]:
+    frozen = ((key, _frozen(v)) for key, v in vars(thing).items() if key not in _OF_THE_LOOP)
+    return [(where + key, value) for key, value in frozen if value is not _OTHER]
+
+
+_OTHER = object()
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+
+
+def _frozen(value: Any) -> Any:
+    """A plain value, or a list, tuple or dict of them, as something that can be compared later; a
+    function by its identity."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, dict):
+        value = [item for pair in value.items() for item in pair]
+    if isinstance(value, (list, tuple)):
+        items = tuple(_frozen(item) for item in value)
+        return _OTHER if _OTHER in items else items
+    return id(value) if callable(value) else _OTHER

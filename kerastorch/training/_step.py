@@ -375,6 +375,13 @@ class _Compiled:
         self.epoch: _Epoch | None = None  # None outside of the loop
         self.captured = CapturedSteps()
 
+    def judges(self) -> list[Any]:
+        """The losses and metrics, once they are made."""
+        losses = (
+            [loss for _, _, loss, _ in self.loss.terms] if self.loss and self.loss.built else []
+        )
+        return [*losses, *self.metrics.metrics]
+
     def track(self, loss: torch.Tensor, x: Any) -> None:
         """Count the loss of a batch by its number of rows."""
         rows = (x if isinstance(x, torch.Tensor) else leaves(x)[0]).shape[0]
