@@ -519,7 +519,8 @@ def modules_in_order(inputs: list[KerasTensor], layers: list[Any], outputs: Any)
 
 
 def _parents(place: Any, of: Callable[[KerasTensor], Any]) -> list[Any]:
-    return [of(t) for t in sorted_leaves((place.args, place.kwargs))] if isinstance(place, Node) else []
+    taken = sorted_leaves((place.args, place.kwargs)) if isinstance(place, Node) else []
+    return [of(tensor) for tensor in taken]
 
 
 def identifier(name: str) -> str:

@@ -17,7 +17,15 @@ import torch
 from torch import nn
 from torch.overrides import get_overridable_functions
 
-from kerastorch._graph import OPERATORS, KerasTensor, Node, map_symbolic, record, symbolic_leaves
+from kerastorch._graph import (
+    OPERATORS,
+    KerasTensor,
+    Node,
+    map_symbolic,
+    record,
+    sorted_leaves,
+    symbolic_leaves,
+)
 from kerastorch._registry import deserialize, serialize
 from kerastorch.layers._layer import Layer
 
@@ -71,7 +79,7 @@ def to_config(model: Any) -> dict[str, Any]:
         """Layer, call and place of a symbolic tensor."""
         if (tensor.node, tensor.path) in places:
             return [*places[tensor.node, tensor.path], 0]
-        paths = [leaf.path for leaf in _flat_symbols(tensor.node.outputs)]
+        paths = [leaf.path for leaf in sorted_leaves(tensor.node.outputs)]
         return [*places[tensor.node, ()], paths.index(tensor.path)]
 
     def plain(value: Any) -> Any:
@@ -182,21 +190,17 @@ def _numbered(base: str) -> Iterator[str]:
         yield f"{base}_{count}"
 
 
-def _flat_symbols(value: Any) -> list[KerasTensor]:
-    """Symbolic tensors of a result, dicts by sorted key: the order in which Keras counts them."""
-    if isinstance(value, dict):
-        return [leaf for key in sorted(value, key=str) for leaf in _flat_symbols(value[key])]
-    if isinstance(value, (list, tuple)):
-        return [leaf for item in value for leaf in _flat_symbols(item)]
-    return [value] if isinstance(value, KerasTensor) else []
-
-
 def _function_entry(node: Node, call: dict[str, Any]) -> dict[str, Any]:
     """A torch function or tensor method: as the operation of Keras if there is one."""
     target = _name(node)
     base = target.rpartition(".")[2].strip("_")
     module, cls, config = "torch", node.kind, {"name": base, "target": target}
-    if node.kind == "call_function" and not node.kwargs:
+    if node.target is operator.getitem and _is_basic(node.args[1]):
+        key = call["args"][1]
+        key = key["config"] if isinstance(node.args[1], tuple) else [key]
+        call = {**call, "args": [call["args"][0], key]}
+        module, cls, config = "keras.src.ops.numpy", "GetItem", {"name": base}
+    elif node.kind == "call_function" and not node.kwargs:
         for place, table in _OPERATIONS.items():
             found = next((name for name, f in table.items() if f is node.target), None)
             if found is not None:
@@ -208,6 +212,14 @@ def _function_entry(node: Node, call: dict[str, Any]) -> dict[str, Any]:
         "registered_name": cls,
         "inbound_nodes": [call],
     }
+
+
+def _is_basic(key: Any) -> bool:
+    """Whether an index is made of numbers, slices, None and Ellipsis, as Keras takes it."""
+    keys = key if isinstance(key, tuple) else (key,)
+    return not symbolic_leaves(keys) and all(
+        type(k) in (int, slice, type(None), type(Ellipsis)) for k in keys
+    )
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -239,7 +251,7 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
 
     def tensor(history: list[Any]) -> Any:
         name, call, place = history
-        return _flat_symbols(results[name][call])[place]
+        return sorted_leaves(results[name][call])[place]
 
     def revive(value: Any) -> Any:
         """The inverse of `plain`."""
@@ -268,6 +280,8 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
 
     for name, call in _in_order(entries, targets):
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
+        if not all(map(str.isidentifier, kwargs)):  # they become part of the model's code
+            raise ValueError(f"The config has a call with arguments called {list(kwargs)}.")
         results[name].append(_call(entries[name], targets[name], args, kwargs))
     model = cls(
         _structure(config["input_layers"], tensor),
@@ -379,6 +393,14 @@ def _call(entry: dict[str, Any], target: Any, args: Any, kwargs: Any) -> Any:
             if kwargs.get(name, 0) is None:
                 del kwargs[name]
         return target(*args, **kwargs)
+    symbols = symbolic_leaves((args, kwargs))
+    if not symbols:  # it would run now, on sizes that the file chooses
+        raise ValueError(
+            f"The config has a call of {target!r} that takes no symbolic tensor. "
+            "Nothing else is called."
+        )
+    if _base_of(target) in _CUTTING and any((n or 0) > _MOST for t in symbols for n in t.shape):
+        raise ValueError(f"The config has a call of {target!r} with too many results.")
     if not isinstance(target, str):
         if target is operator.getitem and isinstance(args[1], list):
             args[1] = tuple(args[1])
@@ -441,5 +463,15 @@ def _name(node: Node) -> str:
 
 
 def _is_member(name: Any = None) -> bool:
-    """Whether `name` is a public method or attribute of tensors."""
-    return isinstance(name, str) and not name.startswith("_") and hasattr(torch.Tensor, name)
+    """Whether `name` is a public method or attribute of tensors, and none that works in place."""
+    return isinstance(name, str) and name == name.strip("_") and hasattr(torch.Tensor, name)
+
+
+#: Functions with as many results as an axis is long, and how many those may be.
+_CUTTING = ("unbind", "split", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit",
+            "split_with_sizes", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes")  # fmt: skip
+_MOST = 2**16
+
+
+def _base_of(target: Any) -> str:
+    return str(getattr(target, "__name__", target)).rpartition(".")[2]

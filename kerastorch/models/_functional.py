@@ -287,7 +287,7 @@ class Functional(Model, fx.GraphModule):
             )
         if given is not value or not value.is_floating_point():
             value = value.to(spec.dtype)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def _check_inputs(self, x: Any) -> None:
         self._arrange(x, *(None,) * (len(self._flat_inputs) - 1))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
-import tempfile
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import IO, Any
 
 from kerastorch.saving._budget import allowed
@@ -20,6 +17,11 @@ from kerastorch.saving._budget import allowed
 FORMAT = "3.15.1"
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _CHUNK = 2**20
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(struct.error, UnicodeDecodeError, NotImplementedError),
+)
+_MOST_CONFIG = 12 * 2**20
 
 
 def write_archive(
@@ -33,16 +35,19 @@ def write_archive(
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(_METADATA, json.dumps(metadata))
         archive.writestr(_CONFIG, json.dumps(config))
-        with tempfile.TemporaryFile(dir=_folder_of(file)) as weights:
-            write_weights(weights)
-            weights.seek(0)
-            with archive.open(_WEIGHTS, "w", force_zip64=True) as member:
-                shutil.copyfileobj(weights, member, _CHUNK)
-
-
-def _folder_of(file: IO[bytes]) -> str | None:
-    name = f"/proc/self/fd/{file.fileno()}"
-    return str(Path(os.readlink(name)).parent) if os.path.exists(name) else None
+        info = zipfile.ZipInfo(_WEIGHTS, datetime.now().timetuple()[:6])
+        info.header_offset, info.CRC, info.compress_size = file.tell(), 0, 0
+        file.write(info.FileHeader(zip64=True))
+        part = _Part(file, file.tell())
+        write_weights(part)  # type: ignore[arg-type]
+        end = file.seek(0, io.SEEK_END)
+        part.size = info.file_size = info.compress_size = end - part.start
+        info.CRC = part.crc()
+        file.seek(info.header_offset)
+        file.write(info.FileHeader(zip64=True))
+        archive.start_dir = file.seek(end)
+        archive.filelist.append(info)
+        archive.NameToInfo[info.filename] = info
 
 
 class Archive:
@@ -55,7 +60,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(file)
             self._members = self._look()
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except _DAMAGE as error:
             raise ValueError(f"{title} is damaged: {error}. Nothing was loaded.") from error
 
     def _look(self) -> dict[str, zipfile.ZipInfo]:
@@ -77,8 +82,26 @@ class Archive:
             )
         return found
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the members."""
+        return list(self._members)
+
+    def verify(self) -> None:
+        """Read everything once; raise if a checksum is wrong."""
+        for name in self._members:
+            if not name.endswith("/"):
+                self._member(name)
+
     def config(self) -> dict[str, Any]:
         """The configuration."""
+        info = self._members.get(_CONFIG)
+        if (
+            info and info.file_size > _MOST_CONFIG + self.size // 32
+        ):  # Python makes 20 times that of it
+            raise ValueError(
+                f"{self.title}: config.json has {info.file_size} bytes. It is not read."
+            )
         try:
             content = json.loads(self._member(_CONFIG).read())
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
@@ -105,7 +128,7 @@ class Archive:
                 if info.compress_type == zipfile.ZIP_STORED and info.file_size > _CHUNK:
                     return self._stored(info)
                 return io.BytesIO(member.read())  # also verifies the checksum
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        except _DAMAGE as error:
             raise ValueError(
                 f"{self.title}: {name} is damaged: {error}. Nothing was loaded."
             ) from error
@@ -117,37 +140,64 @@ class Archive:
         start = info.header_offset + 30
         start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         part = _Part(self._file, start, info.file_size)
-        crc, buffer = 0, memoryview(bytearray(_CHUNK))
-        while count := part.readinto(buffer):
-            crc = zlib.crc32(buffer[:count], crc)
-        if crc != info.CRC:
+        if part.crc() != info.CRC:
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
-        part.seek(0)
         return part  # type: ignore[return-value]
 
 
 class _Part(io.RawIOBase):
-    """A stretch of a file as a file for reading."""
+    """A stretch of a file as a file; without `size` it goes to the end, and can be written."""
 
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        self._file, self._start, self._size, self._at = file, start, size, 0
+    def __init__(self, file: IO[bytes], start: int, size: int | None = None) -> None:
+        self._file, self.start, self.size, self._at = file, start, size, 0
 
     def readable(self) -> bool:
         return True
+
+    def writable(self) -> bool:
+        return self.size is None
 
     def seekable(self) -> bool:
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
+        if whence == io.SEEK_END:
+            size = self.size
+            offset += self._file.seek(0, io.SEEK_END) - self.start if size is None else size
+        self._at = offset + (self._at if whence == io.SEEK_CUR else 0)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")[: max(0, self._size - self._at)]
-        self._file.seek(self._start + self._at)
+        view = memoryview(buffer).cast("B")
+        if self.size is not None:
+            view = view[: max(0, self.size - self._at)]
+        self._file.seek(self.start + self._at)
         count: int = self._file.readinto(view)  # type: ignore[attr-defined]
         self._at += count
         return count
+
+    def write(self, data: Any) -> int:
+        self._file.seek(self.start + self._at)
+        count = self._file.write(data)
+        self._at += count
+        return count
+
+    def flush(self) -> None:
+        if not self._file.closed:
+            self._file.flush()
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._at if size is None else size
+        return self._file.truncate(self.start + size) - self.start
+
+    def crc(self) -> int:
+        """CRC-32 of all of it."""
+        crc, buffer = 0, memoryview(bytearray(_CHUNK))
+        self.seek(0)
+        while count := self.readinto(buffer):
+            crc = zlib.crc32(buffer[:count], crc)
+        self.seek(0)
+        return crc
 
 
 def check_name(name: str, title: str) -> None:

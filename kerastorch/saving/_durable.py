@@ -43,7 +43,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             if nameless is not None:  # a folder given makes it linkat(), which follows the link
                 own = f"/proc/self/fd/{file.fileno()}"
                 os.link(own, hidden, src_dir_fd=file.fileno(), follow_symlinks=True)
-        os.replace(hidden, path)
+                os.replace(
+                    hidden, path
+                )  # at once: a process killed in between leaves a hidden name
+        if nameless is None:
+            os.replace(hidden, path)
     except BaseException:
         with contextlib.suppress(OSError):
             hidden.unlink()

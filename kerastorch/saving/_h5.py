@@ -6,6 +6,7 @@ followed here: what a file stores is looked at first, and only plain numbers are
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from kerastorch.saving._budget import allowed
 
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 _MAX_OBJECTS = 1_000_000
+_MOST_PARTS, _MOST_TEXT = 1000, 2**30
 
 
 def as_array(value: Any) -> np.ndarray[Any, Any]:
@@ -25,8 +27,8 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         if value.dtype is torch.bfloat16:
-            return np.ascontiguousarray(value.contiguous().view(torch.int16).numpy()).view("V2")
-        value = value.numpy()
+            return np.asarray(value.contiguous().view(torch.int16).numpy().view("V2"))
+        value = value.contiguous().numpy()  # kernels are not: torch turns them with all cores
     return np.asarray(value, order="C")
 
 
@@ -38,24 +40,32 @@ def as_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
 
 
 class H5Writer:
-    """Writes groups of arrays into a binary file."""
+    """Writes groups of arrays into a binary file; with `checksums` unless something else guards it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], checksums: bool = True) -> None:
         import h5py  # type: ignore[import-untyped]
 
-        self._file = h5py.File(file, "w")
+        self._checksums = checksums
+
+        # v108: the library itself guards all headers with checksums
+        self._file = h5py.File(file, "w", libver=("v108", "latest"))
 
     def write(self, path: str, name: str | None, values: Iterable[tuple[str, Any]]) -> None:
-        """The values of one module, each with its CRC-32."""
+        """The `prepared` values of one module, each with a CRC-32 of dtype, shape and bytes."""
         group = self._file.create_group(f"{path}/vars" if path else "vars")
         if name:
             group.attrs["name"] = name
-        for key, value in values:
-            array = as_array(value)
+        for key, (array, crc) in values:
             data = group.create_dataset(key, data=array)
             if array.dtype == np.dtype("V2"):
                 data.attrs["dtype"] = "bfloat16"
-            data.attrs["crc32"] = np.uint32(_crc(array))
+            if crc is not None:
+                data.attrs["crc32"] = np.uint32(crc)
+
+    def prepared(self, value: Any) -> tuple[np.ndarray[Any, Any], int | None]:
+        """A value as it is written, with its checksum."""
+        array = as_array(value)
+        return array, crc_of(array) if self._checksums else None
 
     def close(self) -> None:
         """Finish the file."""
@@ -64,8 +74,10 @@ class H5Writer:
     def __enter__(self) -> H5Writer:
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self.close()
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        # after an error closing stumbles over what is left: what happened first is what to say
+        with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+            self.close()
 
 
 class H5Reader:
@@ -83,14 +95,15 @@ class H5Reader:
         except OSError as error:
             raise ValueError(f"{title} is not a readable HDF5 file: {error}") from error
         self.data: dict[str, Any] = {}  # path -> dataset
-        self.total = 0
+        self.total = self._stored = 0
+        self._size = size
         try:
             self._look(self._file, "", set())
             if self.total > allowed(size):
                 raise self._refusal(
                     "", f"declares {self.total} bytes of weights in {size} bytes of file"
                 )
-        except (RuntimeError, KeyError, OSError) as error:
+        except (RuntimeError, KeyError, OSError, TypeError) as error:
             self.close()
             raise ValueError(f"{title} is damaged: {error}") from error
         except BaseException:
@@ -133,9 +146,12 @@ class H5Reader:
         if data.shape is None:
             raise self._refusal(path, "has no shape")
         declared, stored = math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
+        if data.chunks:  # each is unpacked as a whole
+            declared = max(declared, math.prod(data.chunks) * data.dtype.itemsize)
         if declared > (allowed(stored) if filters else stored):
             raise self._refusal(path, f"declares {declared} bytes and stores {stored}")
         self.total += declared
+        self._stored += stored
 
     def keys(self, path: str) -> list[str]:
         """The names of the arrays of one module, in order: "0", "1", ..."""
@@ -145,21 +161,28 @@ class H5Reader:
 
     def shape(self, path: str, key: str) -> tuple[int, ...]:
         """Shape of an array, from its header."""
-        shape: tuple[int, ...] = self._at(path, key).shape
+        shape: tuple[int, ...] = self.data[self._name(path, key)].shape
         return shape
 
     def read(self, path: str, key: str, into: torch.Tensor | None = None) -> torch.Tensor:
+        """An array of a module: see `read_at`."""
+        return self.read_at(self._name(path, key), into)
+
+    def read_at(self, name: str, into: torch.Tensor | None = None) -> torch.Tensor:
         """An array, checked against its CRC-32; straight into the memory of `into` where that fits."""
-        data = self._at(path, key)
+        data = self.data[name]
         target = None if into is None else _memory(into, data)
         if target is None:
             target = np.empty(data.shape, data.dtype)
-        if target.size:
-            data.read_direct(target)
-        crc = data.attrs.get("crc32")
-        if crc is not None and _crc(target) != int(crc):
+        try:
+            if target.size:
+                data.read_direct(target)
+            crc = _stored_crc(data)
+        except (OSError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{self.title}: {name} is damaged: {error}") from error
+        if crc is not None and crc_of(target) != crc:
             raise ValueError(
-                f"{self.title}: {path}/vars/{key} is damaged: its checksum is not the one stored "
+                f"{self.title}: {name} is damaged: its checksum is not the one stored "
                 "with it. Nothing was loaded."
             )
         if not target.dtype.isnative:
@@ -169,11 +192,35 @@ class H5Reader:
     def verify(self) -> None:
         """Read everything once; raise if a checksum is wrong."""
         for name in self.data:
-            path, _, key = name.rpartition("/")
-            self.read(path.removesuffix("vars").removesuffix("/"), key)
+            self.read_at(name)
 
-    def _at(self, path: str, key: str) -> Any:
-        return self.data[f"{path}/vars/{key}" if path else f"vars/{key}"]
+    @staticmethod
+    def _name(path: str, key: str) -> str:
+        return f"{path}/vars/{key}" if path else f"vars/{key}"
+
+    def text(self, path: str, name: str) -> list[str] | None:
+        """Strings among the attributes of a group, those of older files: one, or a list. None if there
+        are none."""
+        if path and path not in self._file:
+            return None
+        attributes = self._file[path or "/"].attrs
+        if name not in attributes:
+            parts = [
+                self.text(path, f"{name}{i}")
+                for i in range(_MOST_PARTS)
+                if f"{name}{i}" in attributes
+            ]
+            return [text for part in parts for text in part or ()] if parts else None
+        header = attributes.get_id(name)
+        count = math.prod(header.shape)
+        # each string is one of the bytes that are in no array; several may be the same ones
+        if header.get_storage_size() > 2**16 or count * (self._size - self._stored) > _MOST_TEXT:
+            raise self._refusal(path, f"has too much text in {name!r}")
+        try:
+            found = np.atleast_1d(np.asarray(attributes[name], dtype=object)).tolist()
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.title}: {name!r} is damaged: {error}") from error
+        return [text.decode() if isinstance(text, bytes) else str(text) for text in found]
 
     def close(self) -> None:
         """Close the file."""
@@ -189,8 +236,18 @@ class H5Reader:
         return iter(self.data)
 
 
-def _crc(array: np.ndarray[Any, Any]) -> int:
-    return zlib.crc32(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+def crc_of(array: np.ndarray[Any, Any]) -> int:
+    """CRC-32 of dtype, shape and bytes."""
+    start = zlib.crc32(f"{array.dtype.str}{array.shape}".encode())
+    return zlib.crc32(array.reshape(-1).view(np.uint8), start)  # type: ignore[arg-type]
+
+
+def _stored_crc(data: Any) -> int | None:
+    if "crc32" not in data.attrs:
+        return None
+    if data.attrs.get_id("crc32").shape != ():
+        raise TypeError("its checksum is no number")
+    return int(data.attrs["crc32"])
 
 
 def _memory(tensor: torch.Tensor, data: Any) -> np.ndarray[Any, Any] | None:

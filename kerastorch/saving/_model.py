@@ -10,20 +10,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
 from kerastorch._registry import custom_object_scope, deserialize, serialize_object
 from kerastorch.saving._archive import Archive, write_archive
 from kerastorch.saving._budget import budget
 from kerastorch.saving._durable import replacing
 from kerastorch.saving._h5 import H5Reader, H5Writer
+from kerastorch.saving._legacy import (
+    LegacyReader,
+    config_in,
+    legacy_entries,
+    root_of,
+    write_legacy,
+)
+from kerastorch.saving._state_dict import (
+    fill_state,
+    read_safetensors,
+    read_torch,
+    write_safetensors,
+    write_torch,
+)
 from kerastorch.saving._tree import entries
 from kerastorch.saving._weights import read_entries, write_entries
 
 PathLike = str | os.PathLike[str]
 
 
-def save_model(model: Any, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+def save_model(
+    model: Any,
+    filepath: PathLike,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    **kwargs: Any,
+) -> None:
     """Write architecture, weights, optimizer state and what the model was compiled with.
 
     The file is a ``.keras`` archive, which Keras 3 reads too; any name will do. It is there whole or
@@ -36,15 +54,15 @@ def save_model(model: Any, filepath: PathLike, overwrite: bool = True, **kwargs:
     >>> keras.models.load_model(path).output_shape
     (None, 2)
     """
-    _refuse_unknown("save", kwargs, include_optimizer=True, zipped=True, save_format=None)
+    _refuse_unknown("save", kwargs, include_optimizer=True, save_format=None)
     include_optimizer = kwargs.get("include_optimizer", True)
-    if kwargs.get("zipped", True) is not True:
+    if zipped is False:
         raise NotImplementedError("save: only zipped archives are written.")
     path = _checked("save", filepath, overwrite)
-    if path.suffix in (".h5", ".hdf5"):
+    if _is_legacy(path) and not getattr(model, "_layers_first", False):
         raise NotImplementedError(
-            f"save: {path.name!r} asks for the old HDF5 format of whole models. "
-            "Use the extension .keras, or save_weights for weights alone."
+            f"save: {path.name!r} asks for the older HDF5 format, which cannot hold subclassed models. "
+            "Use the extension .keras."
         )
     if not model.built:
         raise ValueError(
@@ -55,10 +73,14 @@ def save_model(model: Any, filepath: PathLike, overwrite: bool = True, **kwargs:
     if optimizer is not None and not (hasattr(optimizer, "save_own_variables") and optimizer.built):
         optimizer = None  # torch's own optimizers, and one that has not begun
     config = _config_of(model, include_optimizer)
+    if _is_legacy(path):
+        with replacing(path) as file:
+            write_legacy(file, model, config, optimizer)
+        return
     found = entries(model, optimizer)
 
     def write_weights(file: IO[bytes]) -> None:
-        with H5Writer(file) as writer:
+        with H5Writer(file, checksums=False) as writer:  # the archive has one for all
             write_entries(writer, found)
 
     with replacing(path) as file:
@@ -80,44 +102,64 @@ def load_model(
     """
     path = _existing("load_model", filepath)
     with open(path, "rb") as file, custom_object_scope(custom_objects):
-        if not _is_zip(file):
+        title, config = repr(str(path)), None
+        content: IO[bytes] = file
+        if _is_zip(file):
+            archive = Archive(file, title)
+            config, content = archive.config(), archive.weights()
+        elif not _is_hdf5(file):
             raise ValueError(
-                f"load_model: {str(path)!r} is no .keras archive. Files with weights alone are read "
-                "by load_weights of a model."
+                f"{title} is no model, or it is cut short or damaged. Files with weights alone are "
+                "read by load_weights of a model."
             )
-        archive = Archive(file, repr(str(path)))
-        config = archive.config()
-        content = archive.weights()
-        with H5Reader(content, _size(content), archive.title) as reader:
+        with H5Reader(content, _size(content), title) as reader:
+            legacy = None
+            if config is None:
+                config, legacy = config_in(reader), LegacyReader(reader, "model_weights")
             with budget(reader.total):
-                model = _rebuilt(config, archive.title)
+                model = _rebuilt(config, title)
             compiled = bool(compile and config.get("compile_config"))
             if compiled:
                 model.compile_from_config(config["compile_config"])
             optimizer = getattr(model, "optimizer", None) if compiled else None
-            state = any(name.startswith("optimizer/") for name in reader)
-            ready = optimizer is not None and getattr(optimizer, "built", False) and state
-            ignore = () if ready else ("optimizer/",)
-            found = entries(model, optimizer if ready else None)
-            read_entries(reader, found, in_place=True, ignore=ignore)
+            optimizer = optimizer if getattr(optimizer, "built", False) else None
+            if legacy:
+                read_entries(legacy, legacy_entries(model, legacy), in_place=True)
+                values = legacy.optimizer()
+                if optimizer is not None and values:
+                    optimizer.load_own_variables(values)
+            else:
+                state = any(name.startswith("optimizer/") for name in reader)
+                found = entries(model, optimizer if state else None)
+                ignore = None if state and optimizer is not None else "optimizer/"
+                read_entries(reader, found, in_place=True, ignore=ignore)
     return model
 
 
-def save_weights(model: Any, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+def save_weights(
+    model: Any,
+    filepath: PathLike,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    **kwargs: Any,
+) -> None:
     """Write the weights alone: ``.weights.h5`` as Keras does (also without an extension),
-    ``.safetensors`` or ``.pt`` under the names of ``state_dict``."""
-    _refuse_unknown("save_weights", kwargs, max_shard_size=None, save_format=None)
+    ``.safetensors`` or ``.pt`` under the names of ``state_dict``, any other ``.h5`` in Keras's older
+    format."""
+    _refuse_unknown("save_weights", kwargs, save_format=None)
+    if max_shard_size is not None:
+        raise NotImplementedError(
+            "save_weights: `max_shard_size` is not supported, all go into one file."
+        )
     path = _checked("save_weights", filepath, overwrite)
     if not model.built:
         raise ValueError(f"save_weights: {model._title()} is not built, so it has no weights yet.")
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     with replacing(path) as file:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import save
-
-            file.write(save({name: value.contiguous() for name, value in state.items()}))
-        elif path.suffix in (".pt", ".pth"):
-            torch.save({name: value.clone() for name, value in state.items()}, file)
+        if path.suffix in (".safetensors", ".pt", ".pth"):
+            state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+            (write_safetensors if path.suffix == ".safetensors" else write_torch)(file, state)
+        elif _is_legacy(path):
+            write_legacy(file, model, None, None)
         else:
             with H5Writer(file) as writer:
                 write_entries(writer, entries(model))
@@ -129,11 +171,11 @@ def load_weights(
     """Read weights that `save_weights` or `save` wrote, here or in Keras.
 
     All of them or none: nothing changes unless every weight of the model is in the file with its
-    shape, and nothing is left over. `skip_mismatch` takes what fits and warns about the rest.
+    shape, and nothing is left over. `skip_mismatch` takes what fits and warns about the rest;
+    `by_name=True` takes the layers whose names are in a file of the older format.
     """
     _refuse_unknown("load_weights", kwargs, by_name=False)
-    if kwargs.get("by_name"):
-        raise NotImplementedError("load_weights(by_name=True) is for the old HDF5 format.")
+    by_name = bool(kwargs.get("by_name"))
     path = _existing("load_weights", filepath)
     if not model.built:
         raise ValueError(
@@ -143,16 +185,21 @@ def load_weights(
     title = repr(str(path))
     with open(path, "rb") as file, _weights_in(file, title) as content:
         if isinstance(content, dict):
-            _load_state(model, content, title, skip_mismatch)
+            _by_name_is_for_legacy(by_name, title)
+            fill_state(model, content, title, skip_mismatch)
             return
         with H5Reader(content, _size(content), title) as reader:
-            read_entries(
-                reader,
-                entries(model),
-                in_place=False,
-                skip_mismatch=skip_mismatch,
-                ignore=("optimizer/",),
-            )
+            root = root_of(reader)
+            source: H5Reader | LegacyReader = reader
+            ignore: str | None = "optimizer/"
+            if root is None:
+                _by_name_is_for_legacy(by_name, title)
+                found = entries(model)
+            else:
+                source = LegacyReader(reader, root)
+                found = legacy_entries(model, source, by_name)
+                ignore = "" if by_name else None
+            read_entries(source, found, in_place=False, skip_mismatch=skip_mismatch, ignore=ignore)
 
 
 def check_file(filepath: PathLike) -> None:
@@ -200,60 +247,43 @@ def _rebuilt(config: dict[str, Any], title: str) -> Any:
     return model
 
 
-def _load_state(model: Any, state: dict[str, Any], title: str, skip_mismatch: bool) -> None:
-    """Load a ``state_dict``, all of it or nothing."""
-    own = model.state_dict()
-    problems = [f"{name} is missing" for name in own if name not in state]
-    problems += [f"the model has no {name}" for name in state if name not in own]
-    problems += [
-        f"{name} has shape {tuple(own[name].shape)}, in the file {tuple(value.shape)}"
-        for name, value in state.items()
-        if name in own and value.shape != own[name].shape
-    ]
-    if problems:
-        text = f"{title} does not fit the model:\n- " + "\n- ".join(problems[:20])
-        if not skip_mismatch:
-            raise ValueError(f"{text}\nNothing was loaded. skip_mismatch=True loads what fits.")
-        warnings.warn(f"{text}\nThose are left as they are.", stacklevel=4)
-    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
-    model.load_state_dict(fitting, strict=False)
-
-
 @contextlib.contextmanager
 def _weights_in(file: IO[bytes], title: str) -> Iterator[Any]:
     """The HDF5 part of a file, or a dict of tensors."""
     start = file.read(8)
     file.seek(0)
-    if start == b"\x89HDF\r\n\x1a\n":
+    if _is_hdf5(file):
         yield file
     elif _is_zip(file):
-        import zipfile
-
-        with zipfile.ZipFile(file) as listing:
-            names = listing.namelist()
-        file.seek(0)
-        if any(name.endswith("data.pkl") for name in names):
-            yield _tensors(torch.load(file, weights_only=True, map_location="cpu"), title)
+        archive = Archive(file, title)
+        if any(name.endswith("data.pkl") for name in archive.names):
+            archive.verify()
+            file.seek(0)
+            yield read_torch(file, title)
         else:
-            yield Archive(file, title).weights()
+            yield archive.weights()
     elif start[:1] and start[7:8] == b"\0":  # the length of a safetensors header
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        try:
-            yield load(file.read())
-        except SafetensorError as error:
-            raise ValueError(f"{title} is damaged: {error}. Nothing was loaded.") from error
+        yield read_safetensors(file, title)
     else:
         raise ValueError(f"{title} is no file with weights, or it is cut short or damaged.")
 
 
-def _tensors(content: Any, title: str) -> dict[str, Any]:
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise ValueError(f"{title} does not hold a state_dict of tensors.")
-    return content
+def _by_name_is_for_legacy(by_name: bool, title: str) -> None:
+    if by_name:
+        raise ValueError(
+            f"load_weights: by_name=True is for Keras's older HDF5 format, which {title} is not in. "
+            "skip_mismatch=True loads what fits."
+        )
+
+
+def _is_legacy(path: Path) -> bool:
+    return path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5")
+
+
+def _is_hdf5(file: IO[bytes]) -> bool:
+    start = file.read(8)
+    file.seek(0)
+    return start == b"\x89HDF\r\n\x1a\n"
 
 
 def _is_zip(file: IO[bytes]) -> bool:

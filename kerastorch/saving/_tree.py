@@ -16,6 +16,18 @@ from torch import nn
 from kerastorch._module import _Holder
 from kerastorch._registry import snake_case
 
+_PROJECTIONS = ("query_dense", "key_dense", "value_dense", "gate_dense", "output_dense")
+#: Attributes, and the class itself (""), that Keras calls otherwise.
+_IN_KERAS: dict[str, dict[str, str]] = {
+    "MultiHeadAttention": {"gate_dense": "_gate_dense"},
+    "GroupQueryAttention": {
+        "": "grouped_query_attention",
+        **{name: f"_{name}" for name in _PROJECTIONS},
+    },
+}
+#: Methods that give a weight of a layer inside which Keras also counts among the layer's own.
+_ALSO_OWN = {"SpectralNormalization": "_kernel"}
+
 
 class Entry(NamedTuple):
     """A module, optimizer or metric, its path, and its own values; None if it reads and writes itself."""
@@ -54,25 +66,53 @@ def _walk_container(items: Any, path: str, seen: set[int]) -> Iterator[Entry]:
         nested = _is_container(item)
         if not nested and not isinstance(item, nn.Module):
             continue
-        name = "container" if nested else snake_case(type(item).__name__)
+        name = "container" if nested else _class_name(item)
         count = counts[name] = counts.get(name, -1) + 1
         inner = f"{path}/{name}_{count}" if count else f"{path}/{name}"
         yield from (_walk_container if nested else _walk)(item, inner, seen)
 
 
-def _children(module: nn.Module) -> Iterable[tuple[str, Any]]:
-    """Names and modules or containers: layers of a graph first, private attributes last."""
-    layers: list[Any] = []
-    if getattr(module, "_layers_first", False):
-        layers = module.layers  # type: ignore[assignment]
-        yield "layers", layers
-    held = {id(layer) for layer in layers}
-    named = ((name, child) for name, child in module._modules.items() if child is not None)
-    for name, child in sorted(
-        named, key=lambda pair: pair[0].replace("_", "~", 1) if pair[0].startswith("_") else pair[0]
-    ):
-        if id(child) not in held:
-            yield name, child
+def _class_name(item: Any) -> str:
+    name = type(item).__name__
+    return _IN_KERAS.get(name, {}).get("") or snake_case(name)
+
+
+def _children(module: nn.Module) -> list[tuple[str, Any]]:
+    """Names and modules or containers by name, private attributes last. ``layers`` of a model are all
+    of its layers; of a graph they come first."""
+    first = getattr(module, "_layers_first", None)  # None: no model
+    named = {key: child for key, child in module._modules.items() if child is not None}
+    if first:
+        layers: Any = module.layers
+        held = {id(layer) for layer in layers}
+        named = {key: child for key, child in named.items() if id(child) not in held}
+    names = _IN_KERAS.get(type(module).__name__, {})
+    found: list[tuple[str, Any]] = [(names.get(key, key), c) for key, c in named.items()]
+    if first is False:
+        found.append(("layers", _by_age(found)))
+    found.sort(key=lambda pair: f"~{pair[0]}" if pair[0].startswith("_") else pair[0])
+    return [("layers", layers), *found] if first else found
+
+
+def _by_age(found: list[tuple[str, Any]]) -> list[nn.Module]:
+    """Layers in the order in which they became part of a model: attributes in theirs, and between
+    them what was put into lists later."""
+    aged: list[tuple[int, nn.Module]] = []
+    now = -1  # when the last attribute was set
+
+    def add(item: Any, since: int) -> int:
+        if _is_container(item):
+            for inner in _items(item):
+                since = add(inner, since)
+        elif isinstance(item, nn.Module):
+            since = max(since, getattr(item, "_birth", since))
+            aged.append((since, item))
+        return since
+
+    for _, child in found:
+        at = add(child, now)
+        now = now if _is_container(child) else at
+    return list(dict.fromkeys(layer for _, layer in sorted(aged, key=lambda pair: pair[0])))
 
 
 def _is_container(value: Any) -> bool:
@@ -89,6 +129,9 @@ def own_values(module: nn.Module) -> list[torch.Tensor]:
     """The weights of a module without those of the modules inside: parameters, then buffers."""
     holders = [m for m in module._modules.values() if isinstance(m, _Holder)]
     found: dict[int, torch.Tensor] = {}
+    if also := _ALSO_OWN.get(type(module).__name__):
+        weight = getattr(module, also)()
+        found[id(weight)] = weight
     places = [module, *(inner for holder in holders for inner in holder.modules())]
     places = [place for place in places if place is module or isinstance(place, _Holder)]
     for table in ("_parameters", "_buffers"):

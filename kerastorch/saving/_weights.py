@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 
-from kerastorch.saving._h5 import H5Reader, H5Writer, as_array
+from kerastorch.saving._h5 import H5Reader, H5Writer
+from kerastorch.saving._legacy import LegacyReader
 from kerastorch.saving._tree import Entry
+
+_WORKERS = 2  # what is written next is turned into rows, and summed up, while the disk works
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def _ahead(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """`map` in threads, a few items ahead of the one that is asked for."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        waiting: deque[Future[_R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > _WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def write_entries(writer: H5Writer, found: Iterable[Entry]) -> None:
     """All values under their paths."""
-    for entry in found:
+    table = [(entry, _pairs(entry)) for entry in found]
+    prepared = _ahead(writer.prepared, (value for _, pairs in table for _, value in pairs))
+    for entry, pairs in table:
         name = getattr(entry.owner, "name", None)
-        values = entry.values
-        if values is None:
-            store: dict[str, Any] = {}
-            entry.owner.save_own_variables(store)
-            pairs: list[tuple[str, Any]] = [(k, as_array(v)) for k, v in store.items()]
-        else:
-            pairs = [(str(index), value) for index, value in enumerate(values)]
         if pairs or name:
-            writer.write(entry.path, name if isinstance(name, str) else None, pairs)
+            values = ((key, next(prepared)) for key, _ in pairs)
+            writer.write(entry.path, name if isinstance(name, str) else None, values)
+
+
+def _pairs(entry: Entry) -> list[tuple[str, Any]]:
+    if entry.values is not None:
+        return [(str(index), value) for index, value in enumerate(entry.values)]
+    store: dict[str, Any] = {}
+    entry.owner.save_own_variables(store)
+    return list(store.items())
 
 
 def read_entries(
-    reader: H5Reader,
-    found: Iterable[Entry],
+    reader: H5Reader | LegacyReader,
+    found: list[Entry],
     *,
     in_place: bool,
     skip_mismatch: bool = False,
-    ignore: tuple[str, ...] = (),
+    ignore: str | None = None,
 ) -> None:
     """Fill the values of a model.
 
     Every shape is compared before anything is read, and everything is read before anything is
     changed, unless `in_place`: then the model is new, and is thrown away when this raises.
     """
-    steps: list[Callable[[], Callable[[], Any]]] = []
+    steps: list[Callable[[], Callable[[], Any]]] = []  # each reads, and gives what then changes
+    own_steps: list[Callable[[], Callable[[], Any]]] = []  # of layers that have a way of their own
     problems: list[str] = []
     used: set[str] = set()
     for entry in found:
@@ -50,7 +74,7 @@ def read_entries(
         if problem:
             problems.append(problem)
         elif entry.values is None:
-            steps.append(lambda entry=entry, keys=keys: _own_step(reader, entry, keys))  # type: ignore[misc]
+            own_steps.append(lambda entry=entry, keys=keys: _own_step(reader, entry, keys))  # type: ignore[misc]
         else:
             steps.extend(
                 lambda entry=entry, key=key, value=value: _step(  # type: ignore[misc]
@@ -58,7 +82,9 @@ def read_entries(
                 )
                 for key, value in zip(keys, entry.values, strict=True)
             )
-    left = [path for path in reader if path not in used and not path.startswith(ignore)]
+    left = [path for path in reader if path not in used]
+    if ignore is not None:
+        left = [path for path in left if not path.startswith(ignore)]
     if left:
         problems.append(f"the file has values that the model has no place for: {_some(left)}")
     if problems:
@@ -68,14 +94,41 @@ def read_entries(
         warnings.warn(f"{text}\nThose are left as they are.", stacklevel=4)
     with torch.no_grad():
         if in_place:
-            for step in steps:
+            deque(_ahead(_at_once, steps), 0)
+            for step in own_steps:
                 step()()
         else:
-            for commit in [step() for step in steps]:
-                commit()
+            commits = list(_ahead(_call, steps))
+            own_commits = [step() for step in own_steps]
+            before = [(v, v.clone()) for v in _theirs(found)]
+            deque(_ahead(_call, commits), 0)
+            try:
+                for commit in own_commits:
+                    commit()
+            except BaseException:
+                for value, old in before:
+                    value.copy_(old)
+                raise
 
 
-def _mismatch(reader: H5Reader, entry: Entry, keys: list[str]) -> str | None:
+def _call(function: Callable[[], _R]) -> _R:
+    with torch.no_grad():  # a thread does not inherit it
+        return function()
+
+
+def _at_once(step: Callable[[], Callable[[], Any]]) -> None:
+    _call(_call(step))
+
+
+def _theirs(found: list[Entry]) -> list[torch.Tensor]:
+    """All values, if a layer has a way of its own to load its, which can fail half-way."""
+    own = [entry.owner for entry in found if entry.values is None]
+    values = [value for entry in found for value in entry.values or ()]
+    own_values = [v for layer in own for v in getattr(layer, "weights", ())]
+    return [*values, *own_values] if own else []
+
+
+def _mismatch(reader: H5Reader | LegacyReader, entry: Entry, keys: list[str]) -> str | None:
     """What is wrong with the values of one module, in words."""
     if entry.values is None:
         return None
@@ -93,7 +146,7 @@ def _mismatch(reader: H5Reader, entry: Entry, keys: list[str]) -> str | None:
 
 
 def _step(
-    reader: H5Reader, path: str, key: str, value: torch.Tensor, in_place: bool
+    reader: H5Reader | LegacyReader, path: str, key: str, value: torch.Tensor, in_place: bool
 ) -> Callable[[], Any]:
     read = reader.read(path, key, into=value if in_place else None)
     if read.data_ptr() == value.data_ptr() and value.numel():
@@ -101,7 +154,7 @@ def _step(
     return lambda: value.copy_(read)
 
 
-def _own_step(reader: H5Reader, entry: Entry, keys: list[str]) -> Callable[[], Any]:
+def _own_step(reader: H5Reader | LegacyReader, entry: Entry, keys: list[str]) -> Callable[[], Any]:
     store = {key: reader.read(entry.path, key).numpy() for key in keys}
     return lambda: entry.owner.load_own_variables(store)
 
