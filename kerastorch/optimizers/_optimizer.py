@@ -74,9 +74,8 @@ class Optimizer(OptimizerState):
     """
 
     __signature__: ClassVar[inspect.Signature]
-    captured_positions: Positions = (
-        None  # of the gradients in a captured step, for count_micro_step
-    )
+    capturing = False  # while a step is captured whose `count_micro_step` the caller makes up for
+    captured_positions: Positions = None  # what is to be counted then
     weight_decay = Option()
 
     def __init__(
@@ -272,7 +271,7 @@ class Optimizer(OptimizerState):
                 order = positions or range(len(grads))
                 positions = tuple(i for i, g in zip(order, grads, strict=True) if g is not None)
             self.micro_step(present, positions)
-            if torch.compiler.is_compiling():  # what runs on the host comes after the graph
+            if self.capturing:  # the caller counts, after the graph
                 self.captured_positions = positions
             else:
                 self.count_micro_step(positions)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -96,7 +96,7 @@ class Captured:
             options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
         )
         try:
-            with _seeing_gradients():
+            with _seeing_gradients(), _counting_later(self._model.optimizer):
                 result = graph(self._model, batch)
         except Exception as error:
             logs = self._eager(batch)  # an error of the model's own shows here, in its own words
@@ -195,6 +195,18 @@ def _seeing_gradients() -> contextlib.AbstractContextManager[Any]:
     if not hasattr(config, "trace_autograd_ops"):
         return contextlib.nullcontext()
     return config.patch(trace_autograd_ops=True)
+
+
+@contextlib.contextmanager
+def _counting_later(optimizer: Any) -> Iterator[None]:
+    """What an optimizer does on the host is left to `Captured._give`."""
+    if isinstance(optimizer, optimizers.Optimizer):
+        optimizer.capturing = True
+    try:
+        yield
+    finally:
+        if isinstance(optimizer, optimizers.Optimizer):
+            optimizer.capturing = False
 
 
 def _reason(error: Exception) -> str:
