@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -102,3 +103,49 @@ def test_a_name_that_is_not_in_the_logs(tmp_path: Path) -> None:
     keep = kt.callbacks.ModelCheckpoint(tmp_path / "{accuracy}")
     with pytest.raises(KeyError, match="Available: epoch, loss, val_loss"):
         fit(keep, 1.0)
+
+
+class Recorder:
+    """A model that only notes where it is saved."""
+
+    def __init__(self) -> None:
+        self.saved: list[str] = []
+        self.stop_training = False
+
+    def save(self, path: Any, **kwargs: Any) -> None:
+        self.saved.append(str(path))
+
+    save_weights = save
+
+
+def scripted(library: Any, folder: Path, seed: int) -> list[str]:
+    """The files that a callback of `library` writes for made-up values of the watched metric."""
+    draw = np.random.default_rng(seed)
+    mode = str(draw.choice(["min", "max"]))
+    best_only, weights_only = bool(draw.integers(2)), bool(draw.integers(2))
+    freq: Any = "epoch" if draw.integers(2) else int(draw.integers(3, 6))
+    threshold = None  # with one, or with two saves in its first epoch, Keras fails where it saves by batches
+    if freq == "epoch" and draw.integers(2):
+        threshold = float(draw.normal())
+    suffix = ".weights.h5" if weights_only else ".keras"
+    name = str(folder / ("{epoch}-{watched:.4f}" + suffix))
+    callback = library.callbacks.ModelCheckpoint(
+        name, monitor="watched", mode=mode, save_best_only=best_only, save_freq=freq,
+        save_weights_only=weights_only, initial_value_threshold=threshold,
+    )  # fmt: skip
+    model = Recorder()
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch in range(8):
+        callback.on_epoch_begin(epoch, {})
+        for batch in range(3):
+            callback.on_train_batch_end(batch, {"watched": float(round(draw.normal(), 1))})
+        value = float(draw.choice([round(draw.normal(), 1), np.inf, -np.inf], p=[0.9, 0.05, 0.05]))
+        callback.on_epoch_end(epoch, {"watched": value})
+    callback.on_train_end({})
+    return model.saved
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_keras_saves_at_the_same_moments(seed: int, tmp_path: Path) -> None:
+    assert scripted(kt, tmp_path, seed) == scripted(keras, tmp_path, seed)
