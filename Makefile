@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch torchvision
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+BENCH ?= build/bench-venv
 
 .PHONY: demo check test bench
 
@@ -19,9 +20,15 @@ check: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
-bench: $(READY)
-	@if [ -f examples/benchmarks/run.py ]; then $(BIN)/python examples/benchmarks/run.py; \
-	else echo "There is no examples/benchmarks/run.py."; fi
+# The frameworks that kerastorch is compared with live in an environment of their own.
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python examples/benchmarks/run.py --report $(ARGS)
+
+$(BENCH)/.installed: pyproject.toml
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet $(TORCH)
+	$(BENCH)/bin/python -m pip install --quiet --editable '.[bench]'
+	touch $@
 
 # torch comes first, so that its build can be chosen: make TORCH="torch torchvision --index-url ..."
 $(READY): pyproject.toml

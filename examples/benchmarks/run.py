@@ -1,174 +1,177 @@
-"""`fit` against hand-written PyTorch loops that do the same work: ``make bench``.
+"""`fit`, `evaluate` and `predict` against hand-written loops, Keras, Lightning and skorch.
 
-The guide's MLP on 784 features, batch 64, RMSprop, loss and accuracy accumulated over the epoch.
-All variants run in one process, interleaved round by round, so that noise of the machine falls on
-all alike; the table shows the median microseconds per step and the ratio to the loop above it.
+    python examples/benchmarks/run.py --quick                       does everything run?
+    python examples/benchmarks/run.py --workloads mlp lstm --rounds 15
+    python examples/benchmarks/run.py --report                      measure, then write docs/performance.md
+    python examples/benchmarks/run.py --report --rounds 0           write it from the last results
+
+Each (workload, framework) pair is a process of its own. The processes of a workload warm up one
+after the other and then take turns, one epoch each, round by round, so that noise of the machine
+falls on all alike. A framework that is not installed is left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import datetime
 import json
+import os
+import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import nn
+from frameworks import FRAMEWORKS, Framework
+from workloads import WORKLOADS
 
-import kerastorch as keras
-
-BATCH = 64
+HERE = Path(__file__).parent
+Results = dict[str, Any]
 
 
-def plain_model() -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(784, 64),
-        nn.ReLU(),
-        nn.Linear(64, 64),
-        nn.ReLU(),
-        nn.Linear(64, 10),
-        nn.Softmax(-1),
-    )
+class Worker:
+    """A process that runs one round when told to."""
 
-
-def keras_model() -> keras.Model:
-    inputs = keras.Input((784,), name="digits")
-    x = keras.layers.Dense(64, activation="relu")(inputs)
-    x = keras.layers.Dense(64, activation="relu")(x)
-    outputs = keras.layers.Dense(10, activation="softmax")(x)
-    model = keras.Model(inputs, outputs)
-    model.compile(
-        keras.optimizers.RMSprop(),
-        keras.losses.SparseCategoricalCrossentropy(),
-        metrics=[keras.metrics.SparseCategoricalAccuracy()],
-    )
-    return model
-
-
-class Loop:
-    """The loop as a PyTorch engineer writes it: no host sync, loss and hits summed on the device."""
-
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, shuffle: bool) -> None:
-        self.x, self.y, self.shuffle = x, y, shuffle
-        self.batches = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
-        self.model = plain_model().train()
-        self.optimizer = torch.optim.RMSprop(
-            self.model.parameters(), lr=1e-3, alpha=0.9, foreach=True
+    def __init__(self, python: str, workload: str, name: str, scale: float) -> None:
+        self.name, self.errors = name, tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [python, str(HERE / "worker.py"), workload, name, str(scale)],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | FRAMEWORKS[name].environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
         )
+        self.facts: Results = {}
+        self.rounds: list[float] = []
 
-    def __call__(self) -> None:
-        total, hits, count = torch.zeros(()), torch.zeros(()), 0
-        batches = self.batches
-        if self.shuffle:
-            indices = torch.randperm(len(self.x)).split(BATCH)
-            batches = ((self.x[i], self.y[i]) for i in indices)
-        for x, y in batches:
-            probabilities = self.model(x)
-            loss = F.nll_loss(probabilities.clamp(1e-7, 1 - 1e-7).log(), y)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            with torch.no_grad():
-                total += loss.detach() * len(x)
-                hits += (probabilities.argmax(-1) == y).sum()
-                count += len(x)
-        _ = total.item() / count, hits.item() / count
+    def tell(self) -> None:
+        """Go on: make ready the first time, then run a round."""
+        assert self.process.stdin is not None
+        if self.running:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
 
+    def listen(self) -> None:
+        """Wait for the answer."""
+        assert self.process.stdout is not None
+        if not self.running:
+            return
+        if line := self.process.stdout.readline():
+            answer = json.loads(line)
+        else:
+            self.errors.seek(0)
+            answer = {"error": "".join(self.errors.readlines()[-12:])}
+        self.facts |= answer
+        self.rounds += [answer["us"]] if "us" in answer else []
 
-class Fit:
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, shuffle: bool, callbacks: list) -> None:
-        self.arguments = {
-            "x": x,
-            "y": y,
-            "batch_size": BATCH,
-            "shuffle": shuffle,
-            "callbacks": callbacks,
-            "verbose": 0,
-        }
-        self.model = keras_model()
+    @property
+    def running(self) -> bool:
+        return not {"absent", "error"} & self.facts.keys()
 
-    def __call__(self) -> None:
-        self.model.fit(**self.arguments)
+    def result(self) -> Results:
+        self.process.communicate()
+        facts = {k: v for k, v in self.facts.items() if k != "us"}
+        return facts | (_statistics(self.rounds) if self.rounds else {})
 
 
-class Trivial(keras.callbacks.Callback):
-    """Overrides the batch hooks and reads nothing."""
-
-    def on_train_batch_begin(self, batch, logs=None):
-        pass
-
-    def on_train_batch_end(self, batch, logs=None):
-        pass
+def _statistics(values: list[float]) -> Results:
+    low, middle, high = statistics.quantiles(values * 2, n=4)  # twice: one round is enough
+    return {"median": middle, "fastest": min(values), "spread": high - low, "rounds": values}
 
 
-def import_seconds(module: str) -> float:
+def measure(workload: str, names: list[str], python: str, rounds: int, scale: float) -> Results:
+    """One row of the table."""
+    workers = [Worker(python, workload, name, scale) for name in names]
+    for worker in workers:  # they import at the same time
+        worker.listen()
+    for _ in range(1 + rounds):
+        for worker in workers:
+            worker.tell()
+            worker.listen()
+    return {worker.name: worker.result() for worker in workers}
+
+
+def measure_imports(names: list[str], python: str, rounds: int) -> Results:
+    """Milliseconds that an import takes in a new process."""
+    times: dict[str, list[float]] = {n: [] for n in names if FRAMEWORKS[n].imports}
+    for _ in range(rounds + 1):  # the first fills the disk's cache
+        for name, values in times.items():
+            values.append(_import_milliseconds(python, FRAMEWORKS[name]))
+    return {name: _statistics(values[1:]) for name, values in times.items() if min(values) > 0}
+
+
+def _import_milliseconds(python: str, framework: Framework) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-    return time.perf_counter() - start
+    command = [python, "-c", f"import {framework.imports}"]
+    done = subprocess.run(
+        command, env=os.environ | framework.environment, stderr=subprocess.DEVNULL, check=False
+    )
+    return -1.0 if done.returncode else (time.perf_counter() - start) * 1e3
 
 
-def interleaved(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for run in variants.values():
-        run()  # warm up
-    gc.collect()
-    for _ in range(rounds):
-        for name, run in variants.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return times
+def machine(python: str) -> Results:
+    """What the figures depend on."""
+    packages = ("torch", "keras", "jax", "tensorflow-cpu", "lightning", "skorch")
+    code = f"""
+import importlib.metadata as m, json, torch
+installed = {{d.metadata["Name"].replace("_", "-"): d.version for d in m.distributions()}}
+found = {{name: installed[name] for name in {packages} if name in installed}}
+print(json.dumps({{"versions": found, "threads": torch.get_num_threads()}}))
+"""
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    cpu = next((li.split(":")[1].strip() for li in lines if li.startswith("model name")), "")
+    return {
+        "cpu": cpu or platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+        **json.loads(found.stdout),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    rows = [*WORKLOADS, "import"]
+    parser.add_argument("--workloads", nargs="+", choices=rows, default=rows, metavar="NAME")
+    parser.add_argument(
+        "--frameworks", nargs="+", choices=FRAMEWORKS, default=list(FRAMEWORKS), metavar="NAME"
+    )
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--steps", type=float, default=1.0, help="times the steps of each workload")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of a twentieth of the steps")
+    parser.add_argument("--python", default=sys.executable, help="interpreter with the frameworks")
+    parser.add_argument("--json", type=Path, default=Path("build/benchmarks.json"))
+    parser.add_argument("--report", action="store_true", help="write docs/performance.md")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.steps = 2, 0.05
 
-    rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.random((BATCH * options.steps, 784), dtype=np.float32))
-    y = torch.from_numpy(rng.integers(0, 10, BATCH * options.steps))
-    three = [Trivial(), Trivial(), Trivial()]
-    variants = {
-        "loop, pre-batched": Loop(x, y, shuffle=False),
-        "fit(shuffle=False)": Fit(x, y, False, []),
-        "fit(shuffle=False), 3 callbacks": Fit(x, y, False, three),
-        "loop, shuffled": Loop(x, y, shuffle=True),
-        "fit()": Fit(x, y, True, []),
-        "fit(), 3 callbacks": Fit(x, y, True, three),
-    }
-    times = interleaved(variants, options.rounds)
-    imports: dict[str, list[float]] = {"torch": [], "kerastorch": []}
-    for _ in range(5):
-        for module, seconds in imports.items():
-            seconds.append(import_seconds(module))
+    import report
 
-    result = {}
-    reference = 0.0
-    print(f"{'variant':<34}{'µs/step':>10}{'ratio':>8}   (torch {torch.__version__}, "
-          f"{torch.get_num_threads()} threads, {options.rounds} rounds of {options.steps} steps)")  # fmt: skip
-    for name, seconds in times.items():
-        micros = statistics.median(seconds) / options.steps * 1e6
-        if name.startswith("loop"):
-            reference = micros
-        result[name] = {"us_per_step": micros, "ratio": micros / reference}
-        print(f"{name:<34}{micros:>10.1f}{micros / reference:>8.3f}")
-    medians = {module: statistics.median(seconds) for module, seconds in imports.items()}
-    extra = medians["kerastorch"] - medians["torch"]
-    result["import"] = {**medians, "extra": extra}
-    print(f"import torch {medians['torch']:.2f} s, import kerastorch {medians['kerastorch']:.2f} s: "
-          f"{extra:+.2f} s")  # fmt: skip
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2))
+    results: Results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    if options.rounds:
+        results["machine"] = machine(options.python) | {"rounds": options.rounds}
+    for name in options.workloads if options.rounds else []:
+        if name == "import":
+            row = measure_imports(options.frameworks, options.python, options.rounds)
+        else:
+            arguments = (options.python, options.rounds, options.steps)
+            row = measure(name, options.frameworks, *arguments)
+        results.setdefault("workloads", {})[name] = row
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1))
+        print(report.terminal(name, row), flush=True)
+    if options.report:
+        report.write(results, HERE.parents[1] / "docs")
 
 
 if __name__ == "__main__":

@@ -685,7 +685,7 @@ def test_configs_call_functions_of_tensors_only(target: str) -> None:
     ],
 )
 def test_configs_call_methods_of_tensors_only(target: str, receiver: Any) -> None:
-    with pytest.raises(ValueError, match="Nothing else is called|takes no symbolic tensor"):
+    with pytest.raises(ValueError, match=r"Nothing else is called|takes no symbolic tensor"):
         keras.Model.from_config(config_calling("call_method", target, receiver))
 
 
