@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from kerastorch.saving._durable import replacing
-from kerastorch.saving._h5 import as_array
+from kerastorch.saving._h5 import as_array, crc_of
 
 _PLAIN = (bool, int, float, str, type(None))
 _KEY = "kerastorch"
@@ -43,7 +42,7 @@ def write_state(path: str | os.PathLike[str], state: Any) -> None:
         if isinstance(value, torch.Tensor):
             name = str(len(tensors))
             tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            return {"tensor": name, "crc32": _crc(tensors[name])}
+            return {"tensor": name, "crc32": crc_of(as_array(tensors[name]))}
         if isinstance(value, np.generic):
             return value.item()
         if isinstance(value, tuple):
@@ -88,7 +87,7 @@ def read_state(path: str | os.PathLike[str]) -> Any:
             return value
         if "tensor" in value:
             tensor = tensors[value["tensor"]]
-            if _crc(tensor) != value["crc32"]:
+            if crc_of(as_array(tensor)) != value["crc32"]:
                 raise ValueError(f"{title} is damaged: a checksum is not the one stored with it.")
             return tensor
         if "array" in value:
@@ -101,8 +100,3 @@ def read_state(path: str | os.PathLike[str]) -> Any:
         return revive(content)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{title} is damaged: its header does not fit its tensors.") from error
-
-
-def _crc(tensor: torch.Tensor) -> int:
-    array = as_array(tensor)
-    return zlib.crc32(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]

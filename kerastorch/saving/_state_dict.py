@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import IO, Any
 
 import torch
 
 from kerastorch.saving._h5 import as_array, crc_of
+from kerastorch.saving._weights import report_misfit
 
 
 def write_safetensors(file: IO[bytes], state: dict[str, torch.Tensor]) -> None:
@@ -73,10 +73,6 @@ def fill_state(model: Any, state: dict[str, Any], title: str, skip_mismatch: boo
         for name, value in state.items()
         if name in own and value.shape != own[name].shape
     ]
-    if problems:
-        text = f"{title} does not fit the model:\n- " + "\n- ".join(problems[:20])
-        if not skip_mismatch:
-            raise ValueError(f"{text}\nNothing was loaded. skip_mismatch=True loads what fits.")
-        warnings.warn(f"{text}\nThose are left as they are.", stacklevel=4)
+    report_misfit(title, problems, skip_mismatch)
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     model.load_state_dict(fitting, strict=False)

@@ -87,11 +87,7 @@ def read_entries(
         left = [path for path in left if not path.startswith(ignore)]
     if left:
         problems.append(f"the file has values that the model has no place for: {_some(left)}")
-    if problems:
-        text = f"{reader.title} does not fit the model:\n- " + "\n- ".join(problems[:20])
-        if not skip_mismatch:
-            raise ValueError(f"{text}\nNothing was loaded. skip_mismatch=True loads what fits.")
-        warnings.warn(f"{text}\nThose are left as they are.", stacklevel=4)
+    report_misfit(reader.title, problems, skip_mismatch)
     with torch.no_grad():
         if in_place:
             deque(_ahead(_at_once, steps), 0)
@@ -126,6 +122,16 @@ def _theirs(found: list[Entry]) -> list[torch.Tensor]:
     values = [value for entry in found for value in entry.values or ()]
     own_values = [v for layer in own for v in getattr(layer, "weights", ())]
     return [*values, *own_values] if own else []
+
+
+def report_misfit(title: str, problems: list[str], skip_mismatch: bool) -> None:
+    """Raise if a file does not fit the model, or warn if that is to be passed over."""
+    if not problems:
+        return
+    text = f"{title} does not fit the model:\n- " + "\n- ".join(problems[:20])
+    if not skip_mismatch:
+        raise ValueError(f"{text}\nNothing was loaded. skip_mismatch=True loads what fits.")
+    warnings.warn(f"{text}\nThose are left as they are.", stacklevel=5)
 
 
 def _mismatch(reader: H5Reader | LegacyReader, entry: Entry, keys: list[str]) -> str | None:

@@ -209,8 +209,9 @@ class Trainer(Stepper):
         with contextlib.ExitStack() as ends:
             for batches in filter(None, (train, validation)):
                 ends.callback(batches.close)
-            train.first()
-            drawn = random_state()
+            drawn = None
+            if state is not None and train.first() is not None and train.opened:
+                drawn = random_state()
             self._prepare(train)
             if state is not None:
                 self._make_metrics(train)
@@ -232,7 +233,7 @@ class Trainer(Stepper):
             self._progress = Progress(source, notify, initial_epoch)
             ends.callback(setattr, self, "_progress", None)
             if state is not None:
-                self._rewound(state, drawn if train.opened else None)
+                self._rewound(state, drawn)
             self._train(epochs, validation, validation_steps, validation_freq, state)
         self.history = notify.history
         return self.history  # type: ignore[return-value]
