@@ -21,7 +21,8 @@ def same_padding(
     """How many entries "same" adds before and after each axis, so that the output has ceil(size / stride)."""
     pads = []
     for n, k, s, d in zip(sizes, window, strides, dilation, strict=True):
-        total = max((k - 1) * d + 1 - (n % s or s), 0)
+        last = (n - 1) // s * s  # where the last window begins
+        total = torch.sym_max(last + (k - 1) * d + 1 - n, 0)  # torch.export leaves sizes open
         pads.append((total // 2, total - total // 2))
     return pads
 
@@ -108,7 +109,8 @@ class Convolution(Spatial, Optioned):
         if pads is None:
             pads = same_padding(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
         padding: Any = tuple(before for before, _ in pads)
-        if any(before != after for before, after in pads):
+        any_size = self._pads is None and torch.compiler.is_exporting()  # then nothing is compared
+        if any_size or any(before != after for before, after in pads):
             x, padding = pad_axes(x, pads), 0
         strides = self.strides
         if self._subsample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import keyword
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,9 @@ from kerastorch.layers._layer import Layer
 from kerastorch.layers._mode import adopt, in_mode
 from kerastorch.models._config import to_config
 from kerastorch.models._model import Model
+
+#: What torch.fx would not write into its code as a name: it puts names between quotes as they are.
+_UNQUOTED = re.compile(r"""[."'\\\x00-\x1f\x7f]""")
 
 
 class Functional(Model, fx.GraphModule):
@@ -182,7 +186,7 @@ class Functional(Model, fx.GraphModule):
         self._modules.clear()
         for module in modules:
             if isinstance(module, Layer) and not module._auto_named:
-                key = module.name.replace(".", "_")
+                key = _UNQUOTED.sub("_", module.name)
             else:
                 base = snake_case(type(module).__name__)
                 while True:

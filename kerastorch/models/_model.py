@@ -134,13 +134,38 @@ class Model(Trainer):
         """Write everything into a ``.keras`` archive: see `kerastorch.saving.save_model`."""
         save_model(self, filepath, overwrite, **kwargs)
 
-    def save_weights(self, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+    def save_weights(
+        self,
+        filepath: PathLike,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Write the weights: see `kerastorch.saving.save_weights`."""
-        save_weights(self, filepath, overwrite, **kwargs)
+        save_weights(self, filepath, overwrite, max_shard_size, **kwargs)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read the weights, all or none: see `kerastorch.saving.load_weights`."""
         load_weights(self, filepath, skip_mismatch, **kwargs)
+
+    def export(
+        self,
+        filepath: PathLike,
+        format: str = "pt2",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write a file that runs without this package: see `kerastorch.export.export_model`."""
+        from kerastorch.export import export_model
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
+    def to_torch(self, filepath: PathLike | None = None) -> torch.nn.Module:
+        """The model as a module of `torch.nn` with readable source: see `kerastorch.export.to_torch`."""
+        from kerastorch.export import to_torch
+
+        return to_torch(self, filepath)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `kerastorch.models.model_from_json`."""

@@ -4,6 +4,7 @@ from kerastorch._registry import custom_object_scope as custom_object_scope
 from kerastorch._registry import get_registered_name as get_registered_name
 from kerastorch._registry import get_registered_object as get_registered_object
 from kerastorch._registry import register_keras_serializable as register_keras_serializable
+from kerastorch.saving._editor import KerasFileEditor as KerasFileEditor
 from kerastorch.saving._model import load_model as load_model
 from kerastorch.saving._model import load_weights as load_weights
 from kerastorch.saving._model import save_model as save_model

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from kerastorch.saving._budget import allowed
+from kerastorch.saving._crc import Span, crc_of_file
 
 #: The version of Keras whose format this is.
 FORMAT = "3.15.1"
@@ -25,9 +26,10 @@ _MOST_CONFIG = 12 * 2**20
 
 
 def write_archive(
-    file: IO[bytes], config: dict[str, Any], write_weights: Callable[[IO[bytes]], None]
+    file: IO[bytes], config: dict[str, Any], write_weights: Callable[[IO[bytes]], list[Span]]
 ) -> None:
-    """Write the archive of a configuration and of what `write_weights` writes."""
+    """Write the archive of a configuration and of what `write_weights` writes; it gives the checksums
+    that it knows already."""
     metadata = {
         "keras_version": FORMAT,
         "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
@@ -39,10 +41,10 @@ def write_archive(
         info.header_offset, info.CRC, info.compress_size = file.tell(), 0, 0
         file.write(info.FileHeader(zip64=True))
         part = _Part(file, file.tell())
-        write_weights(part)  # type: ignore[arg-type]
+        known = write_weights(part)  # type: ignore[arg-type]
         end = file.seek(0, io.SEEK_END)
         part.size = info.file_size = info.compress_size = end - part.start
-        info.CRC = part.crc()
+        info.CRC = crc_of_file(part, known)  # type: ignore[arg-type]
         file.seek(info.header_offset)
         file.write(info.FileHeader(zip64=True))
         archive.start_dir = file.seek(end)
@@ -95,19 +97,24 @@ class Archive:
 
     def config(self) -> dict[str, Any]:
         """The configuration."""
-        info = self._members.get(_CONFIG)
+        return self._json(_CONFIG)
+
+    def metadata(self) -> dict[str, Any]:
+        """The version that wrote the file, and when."""
+        return self._json(_METADATA)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        info = self._members.get(name)
         if (
             info and info.file_size > _MOST_CONFIG + self.size // 32
         ):  # Python makes 20 times that of it
-            raise ValueError(
-                f"{self.title}: config.json has {info.file_size} bytes. It is not read."
-            )
+            raise ValueError(f"{self.title}: {name} has {info.file_size} bytes. It is not read.")
         try:
-            content = json.loads(self._member(_CONFIG).read())
+            content = json.loads(self._member(name).read())
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{self.title}: config.json is damaged: {error}") from error
+            raise ValueError(f"{self.title}: {name} is damaged: {error}") from error
         if not isinstance(content, dict):
-            raise ValueError(f"{self.title}: config.json does not describe a model.")
+            raise ValueError(f"{self.title}: {name} does not describe a model.")
         return content
 
     def weights(self) -> IO[bytes]:
@@ -116,12 +123,7 @@ class Archive:
 
     def _member(self, name: str) -> IO[bytes]:
         if name not in self._members:
-            hint = (
-                " Sharded weights are not supported."
-                if "model.weights.json" in self._members
-                else ""
-            )
-            raise ValueError(f"{self.title} has no {name}: it is no model archive.{hint}")
+            raise ValueError(f"{self.title} has no {name}: it is no model archive.")
         info = self._members[name]
         try:
             with self._zip.open(info) as member:
@@ -140,7 +142,7 @@ class Archive:
         start = info.header_offset + 30
         start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         part = _Part(self._file, start, info.file_size)
-        if part.crc() != info.CRC:
+        if crc_of_file(part) != info.CRC:  # type: ignore[arg-type]
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
         return part  # type: ignore[return-value]
 
@@ -189,15 +191,6 @@ class _Part(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         size = self._at if size is None else size
         return self._file.truncate(self.start + size) - self.start
-
-    def crc(self) -> int:
-        """CRC-32 of all of it."""
-        crc, buffer = 0, memoryview(bytearray(_CHUNK))
-        self.seek(0)
-        while count := self.readinto(buffer):
-            crc = zlib.crc32(buffer[:count], crc)
-        self.seek(0)
-        return crc
 
 
 def check_name(name: str, title: str) -> None:

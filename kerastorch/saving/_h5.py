@@ -16,20 +16,28 @@ import numpy as np
 import torch
 
 from kerastorch.saving._budget import allowed
+from kerastorch.saving._crc import Span
 
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+#: The attribute with the mark of a set of files.
+SET = "kerastorch_set"
 _MAX_OBJECTS = 1_000_000
 _MOST_PARTS, _MOST_TEXT = 1000, 2**30
 
 
 def as_array(value: Any) -> np.ndarray[Any, Any]:
     """A tensor or array as a contiguous array on the host; bfloat16 as two raw bytes."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        if value.dtype is torch.bfloat16:
-            return np.asarray(value.contiguous().view(torch.int16).numpy().view("V2"))
-        value = value.contiguous().numpy()  # kernels are not: torch turns them with all cores
-    return np.asarray(value, order="C")
+    if not isinstance(value, torch.Tensor):
+        return np.asarray(value, order="C")
+    value = value.detach()
+    raw = value.dtype is torch.bfloat16
+    dtype = torch.int16 if raw else value.dtype
+    if value.device.type != "cpu" or not value.is_contiguous():
+        # kernels are not. NumPy's memory comes in pages of 2 MB, torch's in pages of 4 KB: faster
+        rows = np.empty(tuple(value.shape), torch.empty(0, dtype=dtype).numpy().dtype)
+        value = torch.from_numpy(rows).view(value.dtype).copy_(value)
+    array: np.ndarray[Any, Any] = value.view(dtype).numpy()
+    return array.view("V2") if raw else array
 
 
 def as_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
@@ -40,18 +48,26 @@ def as_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
 
 
 class H5Writer:
-    """Writes groups of arrays into a binary file; with `checksums` unless something else guards it."""
+    """Writes groups of arrays into a binary file, each with a CRC-32 of dtype, shape and bytes.
+
+    Without `checksums`, when something else guards the file, `spans` gives those of the bytes.
+    """
 
     def __init__(self, file: IO[bytes], checksums: bool = True) -> None:
         import h5py  # type: ignore[import-untyped]
 
         self._checksums = checksums
+        self.spans: list[Span] = []
 
         # v108: the library itself guards all headers with checksums
         self._file = h5py.File(file, "w", libver=("v108", "latest"))
 
+    def mark(self, text: str) -> None:
+        """Note to which set of files this one belongs."""
+        self._file.attrs[SET] = text
+
     def write(self, path: str, name: str | None, values: Iterable[tuple[str, Any]]) -> None:
-        """The `prepared` values of one module, each with a CRC-32 of dtype, shape and bytes."""
+        """The `prepared` values of one module."""
         group = self._file.create_group(f"{path}/vars" if path else "vars")
         if name:
             group.attrs["name"] = name
@@ -59,13 +75,15 @@ class H5Writer:
             data = group.create_dataset(key, data=array)
             if array.dtype == np.dtype("V2"):
                 data.attrs["dtype"] = "bfloat16"
-            if crc is not None:
+            if self._checksums:
                 data.attrs["crc32"] = np.uint32(crc)
+            elif array.size:
+                self.spans.append((data.id.get_offset(), array.nbytes, crc))
 
-    def prepared(self, value: Any) -> tuple[np.ndarray[Any, Any], int | None]:
+    def prepared(self, value: Any) -> tuple[np.ndarray[Any, Any], int]:
         """A value as it is written, with its checksum."""
         array = as_array(value)
-        return array, crc_of(array) if self._checksums else None
+        return array, crc_of(array) if self._checksums else crc_of_bytes(array)
 
     def close(self) -> None:
         """Finish the file."""
@@ -118,8 +136,10 @@ class H5Reader:
 
         for name in group:
             inner = f"{path}/{name}" if path else name
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise self._refusal(inner, "is a link, which could lead to another file")
+            link = type(group.get(name, getlink=True))
+            if link is not h5py.HardLink:
+                what = f"is a link, which could lead to another file ({link.__name__})"
+                raise self._refusal(inner, what)
             item = group[name]
             where = h5py.h5o.get_info(item.id).addr
             if where in seen or len(seen) > _MAX_OBJECTS:
@@ -239,6 +259,11 @@ class H5Reader:
 def crc_of(array: np.ndarray[Any, Any]) -> int:
     """CRC-32 of dtype, shape and bytes."""
     start = zlib.crc32(f"{array.dtype.str}{array.shape}".encode())
+    return crc_of_bytes(array, start)
+
+
+def crc_of_bytes(array: np.ndarray[Any, Any], start: int = 0) -> int:
+    """CRC-32 of the bytes of a contiguous array."""
     return zlib.crc32(array.reshape(-1).view(np.uint8), start)  # type: ignore[arg-type]
 
 

@@ -15,6 +15,7 @@ from kerastorch.saving._h5 import H5Reader, as_array
 from kerastorch.saving._tree import Entry, own_values
 
 _TOP = "top_level_model_weights"
+_ASIDE = "kerastorch"  # below the optimizer: what Keras's optimizers do not have
 
 
 def root_of(reader: H5Reader) -> str | None:
@@ -93,7 +94,12 @@ class LegacyReader:
         if any(f"{place}/{name}" not in self._reader.data for name in names):
             raise ValueError(f"{self.title}: {place} lists weights that are not there.")
         found = (self._reader.read_at(f"{place}/{name}") for name in names)
-        return {str(i): tensor.numpy() for i, tensor in enumerate(found)}
+        values = {str(i): tensor.numpy() for i, tensor in enumerate(found)}
+        aside = f"{place}/{_ASIDE}/"
+        for name in self._reader:
+            if name.startswith(aside):
+                values[name[len(aside) :]] = self._reader.read_at(name).numpy()
+        return values
 
 
 def legacy_entries(model: Any, reader: LegacyReader, by_name: bool = False) -> list[Entry]:
@@ -142,7 +148,10 @@ def write_legacy(
             if optimizer is not None:
                 store: dict[str, Any] = {}
                 optimizer.save_own_variables(store)
-                _write(h5.create_group("optimizer_weights"), store.items())
+                aside = {key: store.pop(key) for key in list(store) if not key.isdigit()}
+                _write(group := h5.create_group("optimizer_weights"), store.items())
+                for key, value in aside.items():  # not listed: Keras does not see it
+                    group.create_dataset(f"{_ASIDE}/{key}", data=value)
         root.attrs["keras_version"], root.attrs["backend"] = FORMAT, "torch"
         _write_names(root, "layer_names", [layer.name for layer in model.layers])
         for layer in model.layers:

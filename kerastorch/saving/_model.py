@@ -13,6 +13,7 @@ from typing import IO, Any
 from kerastorch._registry import custom_object_scope, deserialize, serialize_object
 from kerastorch.saving._archive import Archive, write_archive
 from kerastorch.saving._budget import budget
+from kerastorch.saving._crc import Span
 from kerastorch.saving._durable import replacing
 from kerastorch.saving._h5 import H5Reader, H5Writer
 from kerastorch.saving._legacy import (
@@ -22,6 +23,8 @@ from kerastorch.saving._legacy import (
     root_of,
     write_legacy,
 )
+from kerastorch.saving._shards import ShardedReader
+from kerastorch.saving._shards_writer import write_shards
 from kerastorch.saving._state_dict import (
     fill_state,
     read_safetensors,
@@ -79,9 +82,10 @@ def save_model(
         return
     found = entries(model, optimizer)
 
-    def write_weights(file: IO[bytes]) -> None:
+    def write_weights(file: IO[bytes]) -> list[Span]:
         with H5Writer(file, checksums=False) as writer:  # the archive has one for all
             write_entries(writer, found)
+        return writer.spans
 
     with replacing(path) as file:
         write_archive(file, config, write_weights)
@@ -145,15 +149,25 @@ def save_weights(
 ) -> None:
     """Write the weights alone: ``.weights.h5`` as Keras does (also without an extension),
     ``.safetensors`` or ``.pt`` under the names of ``state_dict``, any other ``.h5`` in Keras's older
-    format."""
-    _refuse_unknown("save_weights", kwargs, save_format=None)
-    if max_shard_size is not None:
-        raise NotImplementedError(
-            "save_weights: `max_shard_size` is not supported, all go into one file."
-        )
-    path = _checked("save_weights", filepath, overwrite)
+    format.
+
+    With `max_shard_size` (in GB) they go into files of that size at most, ``x_00000.weights.h5`` and
+    so on; `filepath` is their index, ``x.weights.json``. A set of files is replaced by its index,
+    which is written last; what the old set was in goes after that. `objects_to_skip` are layers whose
+    weights are left out of a ``.weights.h5`` or a set.
+    """
+    _refuse_unknown("save_weights", kwargs, save_format=None, objects_to_skip=None)
+    skip = kwargs.get("objects_to_skip") or ()
+    path = _checked("save_weights", _sharded_name(filepath, max_shard_size), overwrite)
     if not model.built:
         raise ValueError(f"save_weights: {model._title()} is not built, so it has no weights yet.")
+    if max_shard_size is not None:
+        write_shards(path, entries(model, skip=skip), max_shard_size)
+        return
+    if skip and (_is_legacy(path) or path.suffix in (".safetensors", ".pt", ".pth")):
+        raise ValueError(
+            f"save_weights: objects_to_skip is for .weights.h5, received {str(path)!r}."
+        )
     with replacing(path) as file:
         if path.suffix in (".safetensors", ".pt", ".pth"):
             state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
@@ -162,7 +176,7 @@ def save_weights(
             write_legacy(file, model, None, None)
         else:
             with H5Writer(file) as writer:
-                write_entries(writer, entries(model))
+                write_entries(writer, entries(model, skip=skip))
 
 
 def load_weights(
@@ -172,9 +186,11 @@ def load_weights(
 
     All of them or none: nothing changes unless every weight of the model is in the file with its
     shape, and nothing is left over. `skip_mismatch` takes what fits and warns about the rest;
-    `by_name=True` takes the layers whose names are in a file of the older format.
+    `by_name=True` takes the layers whose names are in a file of the older format; `objects_to_skip` are
+    layers that stay as they are, whether a ``.weights.h5`` has something for them or not.
     """
-    _refuse_unknown("load_weights", kwargs, by_name=False)
+    _refuse_unknown("load_weights", kwargs, by_name=False, objects_to_skip=None)
+    skip = kwargs.get("objects_to_skip") or ()
     by_name = bool(kwargs.get("by_name"))
     path = _existing("load_weights", filepath)
     if not model.built:
@@ -183,29 +199,42 @@ def load_weights(
             "Call it on data, or build(input_shape), first."
         )
     title = repr(str(path))
+    found = entries(model, skip=skip)
+    places = {entry.path for entry in found}
+    skipped = [f"{e.path}/vars/" for e in entries(model) if e.path not in places]
+    options: dict[str, Any] = {"in_place": False, "skip_mismatch": skip_mismatch}
+    ignore = ("optimizer/", *skipped)
+    if _is_index(path):
+        _by_name_is_for_legacy(by_name, title)
+        with ShardedReader(path) as shards:
+            read_entries(shards, found, ignore=ignore, **options)
+        return
     with open(path, "rb") as file, _weights_in(file, title) as content:
         if isinstance(content, dict):
             _by_name_is_for_legacy(by_name, title)
+            _skip_is_for_h5(skip, title)
             fill_state(model, content, title, skip_mismatch)
             return
         with H5Reader(content, _size(content), title) as reader:
             root = root_of(reader)
-            source: H5Reader | LegacyReader = reader
-            ignore: str | None = "optimizer/"
             if root is None:
                 _by_name_is_for_legacy(by_name, title)
-                found = entries(model)
-            else:
-                source = LegacyReader(reader, root)
-                found = legacy_entries(model, source, by_name)
-                ignore = "" if by_name else None
-            read_entries(source, found, in_place=False, skip_mismatch=skip_mismatch, ignore=ignore)
+                read_entries(reader, found, ignore=ignore, **options)
+                return
+            _skip_is_for_h5(skip, title)
+            legacy = LegacyReader(reader, root)
+            found = legacy_entries(model, legacy, by_name)
+            read_entries(legacy, found, ignore="" if by_name else None, **options)
 
 
 def check_file(filepath: PathLike) -> None:
     """Read a file that was written by `save_model` or `save_weights` again; raise if it is damaged."""
     path = _existing("check_file", filepath)
     title = repr(str(path))
+    if _is_index(path):
+        with ShardedReader(path) as shards:
+            shards.verify()
+        return
     with open(path, "rb") as file, _weights_in(file, title) as content:
         if not isinstance(content, dict):
             with H5Reader(content, _size(content), title) as reader:
@@ -274,6 +303,35 @@ def _by_name_is_for_legacy(by_name: bool, title: str) -> None:
             f"load_weights: by_name=True is for Keras's older HDF5 format, which {title} is not in. "
             "skip_mismatch=True loads what fits."
         )
+
+
+def _skip_is_for_h5(skip: Any, title: str) -> None:
+    if skip:
+        raise ValueError(f"load_weights: objects_to_skip is for .weights.h5, which {title} is not.")
+
+
+def _is_index(path: Path) -> bool:
+    return path.name.endswith(".weights.json")
+
+
+def _sharded_name(filepath: PathLike, max_shard_size: float | None) -> Path:
+    """The name of the index where weights go into several files."""
+    path = Path(filepath)
+    if max_shard_size is None:
+        if _is_index(path):
+            raise ValueError(
+                f"save_weights: {path.name!r} is the name of an index. Pass max_shard_size."
+            )
+        return path
+    if path.name.endswith(".weights.h5"):
+        path = path.with_suffix(".json")
+        warnings.warn(f"save_weights: the index of the files is {str(path)!r}.", stacklevel=4)
+    if not _is_index(path):
+        raise ValueError(
+            "save_weights: with max_shard_size expected a name that ends in .weights.json, "
+            f"received {str(path)!r}."
+        )
+    return path
 
 
 def _is_legacy(path: Path) -> bool:

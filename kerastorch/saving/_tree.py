@@ -27,6 +27,8 @@ _IN_KERAS: dict[str, dict[str, str]] = {
 }
 #: Methods that give a weight of a layer inside which Keras also counts among the layer's own.
 _ALSO_OWN = {"SpectralNormalization": "_kernel"}
+#: Where values of an optimizer stand that Keras's optimizers do not have.
+OPTIMIZER_ASIDE = "optimizer/kerastorch"
 
 
 class Entry(NamedTuple):
@@ -37,9 +39,9 @@ class Entry(NamedTuple):
     values: list[torch.Tensor] | None
 
 
-def entries(model: Any, optimizer: Any = None) -> list[Entry]:
-    """Everything of a model that goes into a file, in Keras's order."""
-    found = list(_walk(model, "", set()))
+def entries(model: Any, optimizer: Any = None, skip: Iterable[Any] = ()) -> list[Entry]:
+    """Everything of a model that goes into a file, in Keras's order, without the modules in `skip`."""
+    found = list(_walk(model, "", set(map(id, skip))))
     if optimizer is not None:
         found.append(Entry("optimizer", optimizer, None))
     return found

@@ -12,9 +12,11 @@ import torch
 
 from kerastorch.saving._h5 import H5Reader, H5Writer
 from kerastorch.saving._legacy import LegacyReader
-from kerastorch.saving._tree import Entry
+from kerastorch.saving._shards import ShardedReader
+from kerastorch.saving._tree import OPTIMIZER_ASIDE, Entry
 
 _WORKERS = 2  # what is written next is turned into rows, and summed up, while the disk works
+Reader = H5Reader | LegacyReader | ShardedReader
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -31,15 +33,37 @@ def _ahead(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
             yield waiting.popleft().result()
 
 
+#: A module, and its values that go into one file.
+Row = tuple[Entry, list[tuple[str, Any]]]
+
+
 def write_entries(writer: H5Writer, found: Iterable[Entry]) -> None:
     """All values under their paths."""
-    table = [(entry, _pairs(entry)) for entry in found]
+    write_table(writer, table_of(found))
+
+
+def table_of(found: Iterable[Entry]) -> list[Row]:
+    """Modules with the values that each has to write."""
+    return [row for entry in found for row in _rows(entry, _pairs(entry))]
+
+
+def write_table(writer: H5Writer, table: list[Row]) -> None:
+    """Values under the paths of their modules."""
     prepared = _ahead(writer.prepared, (value for _, pairs in table for _, value in pairs))
     for entry, pairs in table:
         name = getattr(entry.owner, "name", None)
         if pairs or name:
             values = ((key, next(prepared)) for key, _ in pairs)
             writer.write(entry.path, name if isinstance(name, str) else None, values)
+
+
+def _rows(entry: Entry, pairs: list[tuple[str, Any]]) -> list[Row]:
+    """What Keras's optimizers do not have stands aside: they take all that is below ``vars``."""
+    if entry.path != "optimizer":
+        return [(entry, pairs)]
+    own = [pair for pair in pairs if not pair[0].isdigit()]
+    aside = Entry(OPTIMIZER_ASIDE, None, None)
+    return [(entry, [pair for pair in pairs if pair not in own]), (aside, own)]
 
 
 def _pairs(entry: Entry) -> list[tuple[str, Any]]:
@@ -51,12 +75,12 @@ def _pairs(entry: Entry) -> list[tuple[str, Any]]:
 
 
 def read_entries(
-    reader: H5Reader | LegacyReader,
+    reader: Reader,
     found: list[Entry],
     *,
     in_place: bool,
     skip_mismatch: bool = False,
-    ignore: str | None = None,
+    ignore: str | tuple[str, ...] | None = None,
 ) -> None:
     """Fill the values of a model.
 
@@ -70,6 +94,8 @@ def read_entries(
     for entry in found:
         keys = reader.keys(entry.path)
         used.update(f"{entry.path}/vars/{key}" if entry.path else f"vars/{key}" for key in keys)
+        if entry.path == "optimizer":
+            used.update(f"{OPTIMIZER_ASIDE}/vars/{key}" for key in reader.keys(OPTIMIZER_ASIDE))
         problem = _mismatch(reader, entry, keys)
         if problem:
             problems.append(problem)
@@ -134,7 +160,7 @@ def report_misfit(title: str, problems: list[str], skip_mismatch: bool) -> None:
     warnings.warn(f"{text}\nThose are left as they are.", stacklevel=5)
 
 
-def _mismatch(reader: H5Reader | LegacyReader, entry: Entry, keys: list[str]) -> str | None:
+def _mismatch(reader: Reader, entry: Entry, keys: list[str]) -> str | None:
     """What is wrong with the values of one module, in words."""
     if entry.values is None:
         return None
@@ -152,16 +178,21 @@ def _mismatch(reader: H5Reader | LegacyReader, entry: Entry, keys: list[str]) ->
 
 
 def _step(
-    reader: H5Reader | LegacyReader, path: str, key: str, value: torch.Tensor, in_place: bool
+    reader: Reader, path: str, key: str, value: torch.Tensor, in_place: bool
 ) -> Callable[[], Any]:
     read = reader.read(path, key, into=value if in_place else None)
     if read.data_ptr() == value.data_ptr() and value.numel():
         return lambda: None
-    return lambda: value.copy_(read)
+    # axes in the order of memory: torch turns a matrix block by block only into one in row order
+    order = sorted(range(value.ndim), key=value.stride, reverse=True)
+    return lambda: value.permute(order).copy_(read.permute(order))
 
 
-def _own_step(reader: H5Reader | LegacyReader, entry: Entry, keys: list[str]) -> Callable[[], Any]:
+def _own_step(reader: Reader, entry: Entry, keys: list[str]) -> Callable[[], Any]:
     store = {key: reader.read(entry.path, key).numpy() for key in keys}
+    if entry.path == "optimizer":
+        for key in reader.keys(OPTIMIZER_ASIDE):
+            store[key] = reader.read(OPTIMIZER_ASIDE, key).numpy()
     return lambda: entry.owner.load_own_variables(store)
 
 

@@ -9,6 +9,7 @@ from kerastorch.data import PyDataset as PyDataset
 from kerastorch.data import Sequence as Sequence
 from kerastorch.data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from kerastorch.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from kerastorch.utils._get_file import get_file as get_file
 from kerastorch.utils._numerical import normalize as normalize
 from kerastorch.utils._numerical import to_categorical as to_categorical
 from kerastorch.utils._progbar import Progbar as Progbar
