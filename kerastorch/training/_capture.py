@@ -36,6 +36,7 @@ class Captured:
     def __init__(self, model: Any, kind: str) -> None:
         self.kind = kind
         self.graphs: dict[Any, Any] = {}
+        self.quiet = False  # whether nothing is said where the step runs eagerly
         self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
         self._eager: Step = getattr(model, f"{kind}_step")
         self._model = model
@@ -114,6 +115,8 @@ class Captured:
     def _refuse(self, reason: str) -> None:
         self.refused = True
         self.graphs.clear()
+        if self.quiet:
+            return
         model = self._model
         how = "eagerly"
         if "_compiled_call_impl" not in model.__dict__ or model._compiled_call_impl is None:
@@ -129,10 +132,12 @@ class Captured:
 class CapturedSteps(dict[str, Captured]):
     """The captured steps of a model by kind. A copy of the model has none: it compiles for itself."""
 
-    def of(self, model: Any, kind: str) -> Captured:
-        """The captured step, ready for an epoch."""
+    def of(self, model: Any, kind: str, quiet: bool = False) -> Captured:
+        """The captured step, ready for an epoch. `quiet`: nobody asked for it, so that a step that
+        cannot be captured runs eagerly without a word."""
         if kind not in self:
             self[kind] = Captured(model, kind)
+        self[kind].quiet = quiet
         self[kind].begin()
         return self[kind]
 

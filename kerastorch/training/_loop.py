@@ -252,6 +252,8 @@ class Trainer(Stepper):
         self.stop_training = False
         logs: dict[str, Any] = {}
         watch = LossWatch(source.batches)
+        runs = epochs - progress.epoch
+        length = _product(source.steps or source.batches.steps, None if state else runs)
         notify.on_train_begin()
         try:
             if state is not None:
@@ -270,7 +272,7 @@ class Trainer(Stepper):
                     self._restore(state)
                     state = None
                 with in_mode(self, True), self._epoch():
-                    step = self._step_function("train")
+                    step = self._step_function("train", length, notify)
                     own, seen = self._run_epoch(source, step, notify, "train", watch)
                     _flush(self.optimizer)
                     logs = to_floats(self._results() if own is None else own)
@@ -280,7 +282,7 @@ class Trainer(Stepper):
                 if not seen:
                     break
                 if validation is not None and _due(epoch + 1, validation_freq):
-                    results = self._run_evaluation(validation, validation_steps, notify)
+                    results = self._run_evaluation(validation, validation_steps, notify, runs)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 progress.epoch, progress.batch = epoch + 1, 0
                 notify.on_epoch_end(epoch, logs)
@@ -463,14 +465,16 @@ class Trainer(Stepper):
                     buffer.copy_(value)
 
     def _run_evaluation(
-        self, batches: Batches, steps: int | None, notify: CallbackList
+        self, batches: Batches, steps: int | None, notify: CallbackList, runs: int = 1
     ) -> dict[str, Any]:
+        length = _product(steps or batches.steps, runs)
         self.reset_metrics()
         notify.on_test_begin()
         with contextlib.closing(Epochs(batches, steps)) as source:
             source.begin()
             with in_mode(self, False), torch.no_grad(), self._epoch():
-                own, seen = self._run_epoch(source, self._step_function("test"), notify, "test")
+                step = self._step_function("test", length, notify)
+                own, seen = self._run_epoch(source, step, notify, "test")
                 results = self._results() if own is None else own
                 logs = to_floats(results) if seen else {}
             source.end(seen)
@@ -517,7 +521,8 @@ class Trainer(Stepper):
             with contextlib.closing(Epochs(batches, steps)) as source:
                 source.begin()
                 with in_mode(self, False), torch.no_grad():
-                    predict_step = self._step_function("predict")
+                    length = steps or batches.steps
+                    predict_step = self._step_function("predict", length, notify)
                     _, seen = self._run_epoch(source, step, notify, "predict")
                 source.end(seen)
             notify.on_predict_end()
@@ -590,6 +595,11 @@ def _callbacks(
     return CallbackList(
         callbacks, add_history=history, add_progbar=level != 0, model=model, verbose=level, **params
     )
+
+
+def _product(steps: float | None, runs: int | None) -> float | None:
+    """The number of steps of several epochs, if it is known."""
+    return None if steps is None or runs is None else steps * runs
 
 
 def _due(epoch: int, frequency: Any) -> bool:

@@ -13,12 +13,14 @@ from torch import nn
 
 from kerastorch import optimizers as optimizers_module
 from kerastorch._registry import deserialize, serialize
+from kerastorch.callbacks import CallbackList
 from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
 from kerastorch.training._capture import CapturedSteps
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
+from kerastorch.training._worth import pays
 
 
 class Stepper(Layer):
@@ -54,7 +56,8 @@ class Stepper(Layer):
                 by output. They never see sample weights.
             weighted_metrics: likewise; they do.
             jit_compile: True compiles a whole step (forward, loss, backward, update, metrics) into one
-                graph with `torch.compile`, for each shape of batch; "auto" and False run eagerly.
+                graph with `torch.compile`, for each shape of batch; False runs eagerly; "auto" compiles
+                where the run is long enough to gain by it (see docs/performance.md).
             run_eagerly: never compile, whatever `jit_compile` says.
             steps_per_execution: run this many steps between the hooks of callbacks.
             auto_scale_loss: with a ``mixed_float16`` policy, wrap the optimizer into a
@@ -333,14 +336,16 @@ class Stepper(Layer):
     def _trained(self) -> list[nn.Parameter]:
         return [] if self._waiting() else [p for p in self.parameters() if p.requires_grad]
 
-    def _step_function(self, kind: str) -> Any:
-        """The step of an epoch: captured if `compile` asks for it, else as it is written."""
-        compiled = self._compiled
-        if compiled is None or self._compile_arguments["run_eagerly"]:
+    def _step_function(self, kind: str, steps: float | None, callbacks: CallbackList) -> Any:
+        """The step of an epoch: captured if `compile` asks for it, else as it is written. `steps`: of the
+        whole run, as far as that is known."""
+        compiled, arguments = self._compiled, self._compile_arguments
+        if compiled is None or arguments["run_eagerly"] or not arguments["jit_compile"]:
             return getattr(self, f"{kind}_step")
-        if self._compile_arguments["jit_compile"] is not True:
+        auto = arguments["jit_compile"] == "auto"
+        if auto and not pays(self, kind, steps, callbacks):
             return getattr(self, f"{kind}_step")
-        return compiled.captured.of(self, kind)
+        return compiled.captured.of(self, kind, quiet=auto)
 
     # -- once an epoch -----------------------------------------------------------------------------
 
