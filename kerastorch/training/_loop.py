@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,14 @@ from kerastorch import data as data_module
 from kerastorch import optimizers as optimizers_module
 from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
-from kerastorch.data import ArrayBatches, Batches, Epochs, unpack_x_y_sample_weight
+from kerastorch.data import (
+    ArrayBatches,
+    Batches,
+    Epochs,
+    carried,
+    settle,
+    unpack_x_y_sample_weight,
+)
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
 from kerastorch.saving._state import read_state
@@ -113,15 +120,8 @@ class Trainer(Stepper):
         if device is None:
             return batch
         return tree.map_structure(
-            lambda t: t.to(device, non_blocking=True) if isinstance(t, torch.Tensor) else t, batch
+            lambda t: t.to(device) if isinstance(t, torch.Tensor) else t, batch
         )
-
-    def _on_device(self, batches: Iterable[Any]) -> Iterable[Any]:
-        """The batches on the device of the model."""
-        device = self._device()
-        if device is None or device.type == "cpu":
-            return batches
-        return map(self._placed, batches)
 
     # -- fit -----------------------------------------------------------------------------------------
 
@@ -227,6 +227,8 @@ class Trainer(Stepper):
                 with checking_validation():
                     self._check_inputs(validation.first()[0])
                     self._check_targets(validation)
+            for batches in filter(None, (train, validation)):
+                settle(batches, self._device())
             resumed = {} if state is None else {"resumed": True}
             notify.set_params({**notify.params, "steps": steps_per_epoch or train.steps, **resumed})
             ends.callback(source.close)
@@ -383,7 +385,7 @@ class Trainer(Stepper):
         progress = self._progress if mode == "train" else None
         start = progress.batch if progress is not None else 0
         seen = start
-        for step, batch in enumerate(self._on_device(source), start):
+        for step, batch in enumerate(carried(source, self._device()), start):
             starts, ends = heard and step % every == 0, (step + 1) % every == 0
             if starts:
                 begin(step)
@@ -440,6 +442,7 @@ class Trainer(Stepper):
         with contextlib.closing(batches):
             self._prepare(batches)
             self._check_targets(batches)
+            settle(batches, self._device())
             notify = _callbacks(
                 self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
             )
@@ -514,6 +517,7 @@ class Trainer(Stepper):
 
         with contextlib.closing(batches):
             self._prepare(batches)
+            settle(batches, self._device())
             notify = _callbacks(
                 self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
             )
@@ -581,7 +585,7 @@ class Trainer(Stepper):
     def _single(self, x: Any, y: Any, sample_weight: Any) -> Any:
         batches = ArrayBatches(data_module.to_tensors(x, y, sample_weight), 1 << 62)
         self._prepare(batches)
-        return next(iter(self._on_device(batches)))
+        return self._placed(next(iter(batches)))
 
 
 def _callbacks(

@@ -339,13 +339,12 @@ class Stepper(Layer):
     def _step_function(self, kind: str, steps: float | None, callbacks: CallbackList) -> Any:
         """The step of an epoch: captured if `compile` asks for it, else as it is written. `steps`: of the
         whole run, as far as that is known."""
-        compiled, arguments = self._compiled, self._compile_arguments
-        if compiled is None or arguments["run_eagerly"] or not arguments["jit_compile"]:
-            return getattr(self, f"{kind}_step")
-        auto = arguments["jit_compile"] == "auto"
-        if auto and not pays(self, kind, steps, callbacks):
-            return getattr(self, f"{kind}_step")
-        return compiled.captured.of(self, kind, quiet=auto)
+        compiled = self._compiled
+        if compiled is not None and not self._compile_arguments["run_eagerly"]:
+            wanted = self._compile_arguments["jit_compile"]
+            if wanted is True or (wanted and pays(self, kind, steps, callbacks)):
+                return compiled.captured.of(self, kind, quiet=wanted is not True)
+        return getattr(self, f"{kind}_step")
 
     # -- once an epoch -----------------------------------------------------------------------------
 
