@@ -255,7 +255,7 @@ class Trainer(Stepper):
         logs: dict[str, Any] = {}
         watch = LossWatch(source.batches)
         runs = epochs - progress.epoch
-        length = _product(source.steps or source.batches.steps, None if state else runs)
+        length = _product(source.steps or source.batches.steps, runs)
         notify.on_train_begin()
         try:
             if state is not None:
@@ -601,9 +601,9 @@ def _callbacks(
     )
 
 
-def _product(steps: float | None, runs: int | None) -> float | None:
+def _product(steps: float | None, runs: int) -> float | None:
     """The number of steps of several epochs, if it is known."""
-    return None if steps is None or runs is None else steps * runs
+    return None if steps is None else steps * runs
 
 
 def _due(epoch: int, frequency: Any) -> bool:

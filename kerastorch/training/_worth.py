@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from kerastorch import optimizers
-from kerastorch.callbacks import BackupAndRestore, CallbackList, LambdaCallback
+from kerastorch.callbacks import CallbackList, LambdaCallback
 from kerastorch.layers._conv import Convolution
 from kerastorch.training._outputs import leaves
 
@@ -26,15 +26,13 @@ def pays(model: Any, kind: str, steps: float | None, callbacks: CallbackList) ->
     Only facts known before the run count, so that the same program always decides the same: its length,
     the machine, and what the model is made of. All code in the step must be this package's or
     torch's, since a compiled step does not see what changes in Python during an epoch. Convolutions
-    gain nothing on a CPU. A run that may be interrupted and continued stays eager: its numbers
-    must not depend on when a graph was compiled.
+    gain nothing on a CPU.
     """
     return (
         steps is not None
         and LONG_RUN.get(kind, steps + 1) <= steps
         and _has_compiler(model._device())
         and isinstance(model.optimizer, optimizers.Optimizer)
-        and not any(isinstance(c, BackupAndRestore) for c in callbacks.callbacks)
         and all(map(_is_known, callbacks.listeners(kind)))
         and not any(isinstance(module, Convolution) for module in model.modules())
         and all(map(_is_made_of_known, [*model.modules(), *_chosen(model), model.optimizer]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,11 +105,6 @@ def test_convolutions_stay_eager() -> None:
 def test_a_run_of_unknown_length_stays_eager() -> None:
     batches = ((X[:8], Y[:8]) for _ in range(40))
     assert graphs(fitted(fit={"x": batches, "y": None, "batch_size": None, "epochs": 1})) == {}
-
-
-def test_a_run_that_may_be_continued_stays_eager(tmp_path: Path) -> None:
-    backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=1)
-    assert graphs(fitted(fit={"callbacks": [backup]})) == {}
 
 
 def test_a_step_that_cannot_be_captured_runs_eagerly_without_a_word(
