@@ -511,9 +511,13 @@ class Trainer(Stepper):
 
         def step(batch: Any) -> dict[str, Any]:
             nonlocal spec
-            outputs, spec = tree.flatten_with_spec(predict_step(batch))
-            parts.append([output.detach().cpu() for output in outputs])
-            return {"outputs": outputs}
+            outputs = predict_step(batch)
+            if type(outputs) is torch.Tensor:
+                flat = [outputs]
+            else:
+                flat, spec = tree.flatten_with_spec(outputs)
+            parts.append([output.detach().cpu() for output in flat])
+            return {"outputs": flat}
 
         with contextlib.closing(batches):
             self._prepare(batches)
@@ -532,7 +536,8 @@ class Trainer(Stepper):
             notify.on_predict_end()
         if source.exhausted:
             warnings.warn(_TOO_FEW.format(seen, steps), stacklevel=2)
-        return tree.unflatten([_array(column) for column in zip(*parts, strict=True)], spec)
+        arrays = [_array(column) for column in zip(*parts, strict=True)]
+        return arrays[0] if spec is None else tree.unflatten(arrays, spec)
 
     # -- single batches ------------------------------------------------------------------------------
 
