@@ -72,7 +72,11 @@ class CallbackList(Callback):
 
     def has_batch_hooks(self, mode: str) -> bool:
         """Whether anybody listens to the batches of `mode`: "train", "test" or "predict"."""
-        return not self._listened.isdisjoint({f"on_{mode}_batch_begin", f"on_{mode}_batch_end"})
+        return not self._listened.isdisjoint(_batch_hooks(mode))
+
+    def listeners(self, mode: str) -> list[Callback]:
+        """The callbacks that listen to the batches of `mode`."""
+        return [c for c in self.callbacks if any(_overrides(c, h) for h in _batch_hooks(mode))]
 
     def set_model(self, model: Any) -> None:
         """Hand the model to every callback."""
@@ -85,6 +89,10 @@ class CallbackList(Callback):
         super().set_params(params)
         for callback in self.callbacks:
             callback.set_params(params)
+
+
+def _batch_hooks(mode: str) -> list[str]:
+    return [f"on_{mode}_batch_{edge}" for edge in ("begin", "end")]
 
 
 def _check(callback: Any, position: int) -> None:

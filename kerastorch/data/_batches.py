@@ -98,6 +98,15 @@ class ArrayBatches(Batches):
         """Batches in an epoch; the last one may be smaller."""
         return math.ceil(self.rows / self.batch_size)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return self._rows.nbytes
+
+    def move(self, device: torch.device) -> None:
+        """Move the arrays to a device, from where batches are then taken."""
+        self._rows.move(device)
+
     def whole(self) -> Batch:
         """All rows."""
         return self._rows[:]

@@ -26,6 +26,15 @@ class Rows:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(leaf.nbytes for leaf in self.leaves if leaf is not None)
+
+    def move(self, device: torch.device) -> None:
+        """Move the tensors to a device."""
+        self.leaves = [x.to(device) if isinstance(x, torch.Tensor) else x for x in self.leaves]
+
     def __getitem__(self, index: int | slice) -> Any:
         """A row, or a slice of rows, as a nest."""
         return self._nest([None if leaf is None else leaf[index] for leaf in self.leaves])
@@ -38,6 +47,9 @@ class Rows:
         """Batches of the rows in `order`, several of them gathered at once."""
         row = sum(leaf[:1].nbytes for leaf in self.leaves if leaf is not None)
         chunk = size * min(64, max(1, _CHUNK // max(1, row * size)))
+        tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
+        if tensors and isinstance(order, torch.Tensor):
+            order = order.to(tensors[0].device)
         for index in _chunks(order, chunk):
             yield from self._cut([_take(leaf, index) for leaf in self.leaves], size)
 
@@ -64,7 +76,7 @@ def _chunks(order: Iterable[int], size: int) -> Iterator[torch.Tensor]:
 def _take(leaf: Any, index: torch.Tensor) -> Any:
     if isinstance(leaf, torch.Tensor):
         return leaf.index_select(0, index.to(leaf.device))
-    return None if leaf is None else leaf[index.numpy()]
+    return None if leaf is None else leaf[index.cpu().numpy()]
 
 
 def _split(leaf: Any, size: int) -> Any:

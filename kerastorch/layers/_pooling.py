@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from kerastorch.layers._base import Spatial, as_tuple, check_rank
 from kerastorch.layers._conv import same_padding
 from kerastorch.layers._layer import registry
+from kerastorch.layers._max_pool import max_pool2d
 
 Kernels = tuple[Callable[..., torch.Tensor], ...]  # of rank 1, 2 and 3
-MAXIMUM: Kernels = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
+MAXIMUM: Kernels = (F.max_pool1d, max_pool2d, F.max_pool3d)
 AVERAGE: Kernels = tuple(
     partial(pool, count_include_pad=False) for pool in (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 )

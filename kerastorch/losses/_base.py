@@ -28,6 +28,10 @@ HALF = (torch.float16, torch.bfloat16)
 #: Functions whose targets are class numbers, which must not be rounded to a float's precision.
 LABEL_FUNCTIONS: list[Callable[..., Any]] = []
 
+#: For functions whose mean has a kernel of its own: the mean of all values by the same arguments,
+#: given tensors of one dtype, or None where that kernel does not fit them.
+FUSED_MEANS: dict[Callable[..., Any], Callable[..., Tensor | None]] = {}
+
 
 # -- conversion and alignment ----------------------------------------------------------------------
 
@@ -47,6 +51,11 @@ def as_tensor(x: Array, device: torch.device | None = None) -> Tensor:
 def cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """`x` in `dtype`; a call of ``x.to`` costs as much as a small kernel."""
     return x if x.dtype == dtype else x.to(dtype)
+
+
+def is_ours(function: Any) -> bool:
+    """Whether a function is one of this package, whose functions align ``(N,)`` and ``(N, 1)``."""
+    return str(getattr(function, "__module__", "")).startswith("kerastorch.")
 
 
 def as_floats(x: Array) -> Tensor:
@@ -204,6 +213,8 @@ class Loss(Recorded):
 
     #: Targets are class numbers: they reach `call` as they are.
     _takes_labels = False
+    #: Whether targets of shape (N,) fit predictions of shape (N, 1) without being given an axis.
+    takes_raw_targets = False
 
     def __init__(self, name: str | None = None, reduction: str | None = MEAN, dtype: Any = None):
         self.name = name or snake_case(type(self).__name__)
@@ -232,6 +243,10 @@ class Loss(Recorded):
         y_pred = _map_arrays(self._prediction, y_pred)
         like: Tensor = y_pred if isinstance(y_pred, torch.Tensor) else tree.flatten(y_pred)[0]
         y_true = _map_arrays(lambda y: self._target(y, like), y_true)
+        if sample_weight is None and mask is None and self.reduction in _MEANS:
+            mean = self._mean(y_true, y_pred)
+            if mean is not None:
+                return mean
         values = as_tensor(self.call(y_true, y_pred))
         own_mask = getattr(values, "_keras_mask", None)
         if own_mask is not None:
@@ -239,6 +254,10 @@ class Loss(Recorded):
         if self._dtype is not None:
             values = cast(values, self._dtype)
         return reduce_weighted(values, sample_weight, mask, self.reduction)
+
+    def _mean(self, y_true: Any, y_pred: Any) -> Tensor | None:
+        """The mean of what `call` gives, where there is a faster way to it."""
+        return None
 
     def _prediction(self, given: Array) -> Tensor:
         y = as_tensor(given)
@@ -282,7 +301,15 @@ class LossFunctionWrapper(Loss):
         self.fn: Callable[..., Any] = fn
         self.kwargs = kwargs
         self._takes_labels = any(fn is known for known in LABEL_FUNCTIONS)
+        own = type(self).call is not LossFunctionWrapper.call
+        self.takes_raw_targets = not own and is_ours(fn)
         vars(self).update(kwargs)
+
+    def _mean(self, y_true: Any, y_pred: Any) -> Tensor | None:
+        fused = FUSED_MEANS.get(self.fn) if self.takes_raw_targets else None
+        if fused is None or not isinstance(y_pred, torch.Tensor) or not y_pred.numel():
+            return None
+        return fused(y_true, y_pred, **self.kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The function's value."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from kerastorch import config
 from kerastorch.losses._base import (
+    FUSED_MEANS,
     LABEL_FUNCTIONS,
     MEAN,
     Array,
@@ -32,6 +33,20 @@ _NO_CLASS = -(2**62)
 
 def _clip(p: Tensor) -> Tensor:
     return p.clamp(config.epsilon(), 1.0 - config.epsilon())
+
+
+_MINUS_ONE = 2**64 - 1  # how autograd shows a saved axis of -1
+
+
+def _normalized(p: Tensor, axis: int) -> Tensor:
+    """Probabilities divided by their sum along `axis`. Those that come straight from a softmax have
+    the sum 1: dividing would change neither values nor gradients, and costs more than the softmax."""
+    made_by: Any = None if torch.compiler.is_compiling() else p.grad_fn
+    if made_by is not None and made_by.name() == "SoftmaxBackward0":
+        saved = made_by._saved_dim
+        if axis % p.ndim == (p.ndim - 1 if saved == _MINUS_ONE else saved):
+            return p
+    return p / p.sum(axis, keepdim=True)
 
 
 # -- yes or no -------------------------------------------------------------------------------------
@@ -187,7 +202,7 @@ def categorical_crossentropy(
     y_true, y_pred = _one_hot_pair(y_true, y_pred, label_smoothing, axis)
     if from_logits:
         return -(y_true * y_pred.log_softmax(axis)).sum(axis)
-    p = _clip(y_pred / y_pred.sum(axis, keepdim=True))
+    p = _clip(_normalized(y_pred, axis))
     return -torch.xlogy(y_true, p).sum(axis)
 
 
@@ -211,7 +226,7 @@ def categorical_focal_crossentropy(
     """
     y_true, y_pred = _one_hot_pair(y_true, y_pred, label_smoothing, axis)
     p = y_pred.softmax(axis) if from_logits else y_pred
-    p = _clip(p / p.sum(axis, keepdim=True))
+    p = _clip(_normalized(p, axis))
     return -(alpha * (1.0 - p) ** gamma * torch.xlogy(y_true, p)).sum(axis)
 
 
@@ -276,6 +291,65 @@ def poisson(y_true: Array, y_pred: Array) -> Tensor:
     y_true, y_pred = paired(y_true, y_pred)
     return (y_pred - y_true * (y_pred + config.epsilon()).log()).mean(-1)
 
+
+# -- means in few kernels --------------------------------------------------------------------------
+
+# From here on gathering the probabilities of the targets is cheaper than a logarithm of all.
+_MANY_CLASSES = 1000
+
+
+def _sparse_mean(
+    y_true: Array,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor | None:
+    last = axis in (-1, y_pred.ndim - 1)
+    if (
+        ignore_class is not None
+        or not last
+        or not (from_logits or y_pred.shape[-1] < _MANY_CLASSES)
+    ):
+        return None
+    labels = _labels(y_true, y_pred, axis)
+    values = y_pred if from_logits else _clip(_normalized(y_pred, -1)).log()
+    if values.ndim > 2:
+        values, labels = values.flatten(0, -2), labels.flatten()
+    kernel = F.cross_entropy if from_logits else F.nll_loss
+    return kernel(values, labels, ignore_index=_NO_CLASS)
+
+
+def _categorical_mean(
+    y_true: Array,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor | None:
+    if not from_logits or y_pred.ndim != 2 or axis not in (-1, 1):
+        return None
+    y_true, y_pred = _one_hot_pair(y_true, y_pred, label_smoothing, axis)
+    return F.cross_entropy(y_pred, y_true)
+
+
+def _binary_mean(
+    y_true: Array,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor | None:
+    if not from_logits:
+        return None
+    y_true, y_pred = paired(y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, 2)
+    return F.binary_cross_entropy_with_logits(y_pred, y_true)
+
+
+FUSED_MEANS[sparse_categorical_crossentropy] = _sparse_mean
+FUSED_MEANS[categorical_crossentropy] = _categorical_mean
+FUSED_MEANS[binary_crossentropy] = _binary_mean
 
 # -- classes ---------------------------------------------------------------------------------------
 

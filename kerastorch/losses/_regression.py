@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
 
 from kerastorch import config
-from kerastorch.losses._base import MEAN, Array, LossFunctionWrapper, Tensor, paired, registry
+from kerastorch.losses._base import (
+    FUSED_MEANS,
+    MEAN,
+    Array,
+    LossFunctionWrapper,
+    Tensor,
+    paired,
+    registry,
+)
 
 
 def mean_squared_error(y_true: Array, y_pred: Array) -> Tensor:
@@ -183,6 +192,18 @@ class CosineSimilarity(LossFunctionWrapper):
     ):
         super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
 
+
+def _mean_of(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def mean(y_true: Array, y_pred: Array, **options: float) -> Tensor:
+        y_true, y_pred = paired(y_true, y_pred)
+        return kernel(y_pred, y_true, **options)
+
+    return mean
+
+
+FUSED_MEANS[mean_squared_error] = _mean_of(F.mse_loss)
+FUSED_MEANS[mean_absolute_error] = _mean_of(F.l1_loss)
+FUSED_MEANS[huber] = _mean_of(F.huber_loss)
 
 # Functions first: "mean_squared_error" names the function, "MeanSquaredError" the class.
 registry.add(

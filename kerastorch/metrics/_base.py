@@ -46,6 +46,8 @@ class Metric(Module):
 
     #: Whether more is better ("up") or less ("down"), where that is known.
     _direction: str | None = None
+    #: Whether targets of shape (N,) fit predictions of shape (N, 1) without being given an axis.
+    takes_raw_targets = False
 
     def __init__(self, dtype: Any = None, name: str | None = None):
         super().__init__()
@@ -153,7 +155,7 @@ class Metric(Module):
     # -- for the built-in metrics ------------------------------------------------------------------
 
     def _inputs(self, *values: Array) -> list[Any]:
-        """Arrays as tensors; the state moves to where the last given tensor is."""
+        """Arrays as tensors, without their history; the state moves to where the last given tensor is."""
         state = next(iter(self._buffers.values()), None)
         device = None if state is None else state.device
         for value in reversed(values):
@@ -162,7 +164,7 @@ class Metric(Module):
                     self._follow(value.device)
                 device = value.device
                 break
-        return [as_tensor(v, device) if isinstance(v, _ARRAYS) else v for v in values]
+        return [_constant(v, device) for v in values]
 
     def _follow(self, device: torch.device) -> None:
         """Move the state; on the meta device there is nothing to keep."""
@@ -171,6 +173,12 @@ class Metric(Module):
             self.reset_state()
         else:
             self.to(device)
+
+
+def _constant(value: Any, device: torch.device | None) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach() if value.requires_grad else value
+    return as_tensor(value, device) if isinstance(value, _ARRAYS) else value
 
 
 _ARRAYS = (np.ndarray, np.generic, list, tuple, int, float)

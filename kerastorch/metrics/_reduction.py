@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 
 import torch
 
-from kerastorch.losses._base import HALF, Array, Tensor, as_tensor, as_weight, divide_or_zero
+from kerastorch.losses._base import (
+    HALF,
+    Array,
+    Tensor,
+    as_tensor,
+    as_weight,
+    divide_or_zero,
+    is_ours,
+)
 from kerastorch.losses._base import registry as losses
 from kerastorch.metrics._base import Metric, registry
 
@@ -28,14 +36,14 @@ class Sum(Metric):
         super().__init__(dtype, name)
         self.total = self.add_variable((), dtype=self.dtype, name="total")
 
-    @torch.no_grad()
     def update_state(self, values: Array, sample_weight: Array = None) -> None:
         """Add values."""
         (values,) = self._inputs(values)
-        weight = as_weight(sample_weight, values, self.total.dtype)
-        if weight is not None:
-            values = values * weight
-        self.total.add_(values.sum(dtype=self.total.dtype))
+        with torch.no_grad():
+            weight = as_weight(sample_weight, values, self.total.dtype)
+            if weight is not None:
+                values = values * weight
+            self.total.add_(values.sum(dtype=self.total.dtype))
 
     def result(self) -> Tensor:
         """The sum."""
@@ -60,26 +68,30 @@ class Mean(Metric):
         self.total = self.add_variable((), dtype=self.dtype, name="total")
         self.count = self.add_variable((), dtype=self.dtype, name="count")
 
-    @torch.no_grad()
     def update_state(self, values: Array, sample_weight: Array = None) -> None:
         """Add values."""
         (values,) = self._inputs(values)
         self._add(values, sample_weight)
 
     def _add(self, values: Tensor, sample_weight: Array) -> None:
-        total, count = self.total, self.count
+        total, count = self._buffers["total"], self._buffers["count"]
+        assert total is not None
+        assert count is not None
         dtype = total.dtype
+        if values.requires_grad:
+            values = values.detach()
         samples = values.shape[0] if values.ndim else 1
         # Sums over everything, divided by the number of values that a sample has.
         share: float = samples / max(values.numel(), 1) if values.ndim > 1 else 1
-        weight = 1 if sample_weight is None else as_weight(sample_weight, values, dtype)
-        if isinstance(weight, torch.Tensor):
+        if not isinstance(sample_weight, _NUMBERS):
+            weight = as_weight(sample_weight, values, dtype).detach()
             values, weight = torch.broadcast_tensors(values, weight)
             total.add_((values * weight).sum(dtype=dtype), alpha=share)
             count.add_(weight.sum(dtype=dtype), alpha=share)
-        else:
-            total.add_(values.sum(dtype=dtype), alpha=share * weight)
-            count.add_(samples * weight)
+            return
+        weight = 1 if sample_weight is None else sample_weight
+        total.add_(values.sum(dtype=dtype) if values.ndim else values, alpha=share * weight)
+        count.add_(samples * weight)
 
     def result(self) -> Tensor:
         """The mean."""
@@ -110,11 +122,11 @@ class MeanMetricWrapper(Mean):
         super().__init__(name, dtype)
         self._fn: Callable[..., Any] = _function(fn) if isinstance(fn, str) else fn
         self._fn_kwargs = kwargs
+        self.takes_raw_targets = is_ours(self._fn)
         if self._fn in losses.classes.values() or type(self._fn) in losses.classes.values():
             self._direction = "down"
         vars(self).update(kwargs)
 
-    @torch.no_grad()
     def update_state(  # type: ignore[override]
         self, y_true: Array, y_pred: Array, sample_weight: Array = None
     ) -> None:
@@ -132,6 +144,9 @@ class MeanMetricWrapper(Mean):
         if own_mask is not None and sample_weight is not None:
             sample_weight = as_weight(sample_weight, values, self.total.dtype) * own_mask
         self._add(values, sample_weight)
+
+
+_NUMBERS = (int, float, type(None))
 
 
 def _function(name: str) -> Any:

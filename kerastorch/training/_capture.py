@@ -36,6 +36,7 @@ class Captured:
     def __init__(self, model: Any, kind: str) -> None:
         self.kind = kind
         self.graphs: dict[Any, Any] = {}
+        self.quiet = False  # whether nothing is said where the step runs eagerly
         self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
         self._eager: Step = getattr(model, f"{kind}_step")
         self._model = model
@@ -43,7 +44,10 @@ class Captured:
         self._state = 0
         self._tried = kind == "predict"  # the first step runs eagerly, and makes metrics and states
         self._tries = 0
-        self._seen: dict[Any, int] = {}
+        self._seen: dict[str, int] = {}  # how often a shape of batch has come
+        self._shapes: set[str] = (
+            set()
+        )  # of the batches that have a graph, here or before a resumption
 
     def begin(self) -> None:
         """Look at the model before an epoch."""
@@ -64,8 +68,9 @@ class Captured:
             return self._eager(batch)
         graph = self.graphs.get((self._state, key))
         if graph is None:
-            seen = self._seen[key] = self._seen.get(key, 0) + 1
-            if self.graphs and seen < PATIENCE and not any(k == key for _, k in self.graphs):
+            shape = repr(key)
+            seen = self._seen[shape] = self._seen.get(shape, 0) + 1
+            if self._shapes and seen < PATIENCE and shape not in self._shapes:
                 return self._eager(batch)
             return self._capture(batch, key)
         return self._give(graph(self._model, batch))
@@ -103,6 +108,7 @@ class Captured:
             self._refuse(_reason(error))
             return logs
         self.graphs[self._state, key] = graph
+        self._shapes.add(repr(key))
         return self._give(result)
 
     def _give(self, result: Any) -> Any:
@@ -114,6 +120,8 @@ class Captured:
     def _refuse(self, reason: str) -> None:
         self.refused = True
         self.graphs.clear()
+        if self.quiet:
+            return
         model = self._model
         how = "eagerly"
         if "_compiled_call_impl" not in model.__dict__ or model._compiled_call_impl is None:
@@ -125,14 +133,34 @@ class Captured:
             stacklevel=2,
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """What decides which steps run compiled: numbers differ in the last digit from eager ones."""
+        return {"tried": self._tried, "seen": dict(self._seen), "shapes": sorted(self._shapes)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Compile from here on the steps that the run before would have run compiled."""
+        self._tried, self._seen = state["tried"], dict(state["seen"])
+        self._shapes = set(state["shapes"])
+
 
 class CapturedSteps(dict[str, Captured]):
     """The captured steps of a model by kind. A copy of the model has none: it compiles for itself."""
 
-    def of(self, model: Any, kind: str) -> Captured:
-        """The captured step, ready for an epoch."""
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all kinds."""
+        return {kind: step.state_dict() for kind, step in self.items()}
+
+    def load_state_dict(self, model: Any, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+        for kind, value in state.items():
+            self.setdefault(kind, Captured(model, kind)).load_state_dict(value)
+
+    def of(self, model: Any, kind: str, quiet: bool = False) -> Captured:
+        """The captured step, ready for an epoch. `quiet`: nobody asked for it, so that a step that
+        cannot be captured runs eagerly without a word."""
         if kind not in self:
             self[kind] = Captured(model, kind)
+        self[kind].quiet = quiet
         self[kind].begin()
         return self[kind]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,14 @@ from kerastorch import data as data_module
 from kerastorch import optimizers as optimizers_module
 from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
-from kerastorch.data import ArrayBatches, Batches, Epochs, unpack_x_y_sample_weight
+from kerastorch.data import (
+    ArrayBatches,
+    Batches,
+    Epochs,
+    carried,
+    settle,
+    unpack_x_y_sample_weight,
+)
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
 from kerastorch.saving._state import read_state
@@ -113,15 +120,8 @@ class Trainer(Stepper):
         if device is None:
             return batch
         return tree.map_structure(
-            lambda t: t.to(device, non_blocking=True) if isinstance(t, torch.Tensor) else t, batch
+            lambda t: t.to(device) if isinstance(t, torch.Tensor) else t, batch
         )
-
-    def _on_device(self, batches: Iterable[Any]) -> Iterable[Any]:
-        """The batches on the device of the model."""
-        device = self._device()
-        if device is None or device.type == "cpu":
-            return batches
-        return map(self._placed, batches)
 
     # -- fit -----------------------------------------------------------------------------------------
 
@@ -227,6 +227,8 @@ class Trainer(Stepper):
                 with checking_validation():
                     self._check_inputs(validation.first()[0])
                     self._check_targets(validation)
+            for batches in filter(None, (train, validation)):
+                settle(batches, self._device())
             resumed = {} if state is None else {"resumed": True}
             notify.set_params({**notify.params, "steps": steps_per_epoch or train.steps, **resumed})
             ends.callback(source.close)
@@ -252,6 +254,8 @@ class Trainer(Stepper):
         self.stop_training = False
         logs: dict[str, Any] = {}
         watch = LossWatch(source.batches)
+        runs = epochs - progress.epoch
+        length = _product(source.steps or source.batches.steps, runs)
         notify.on_train_begin()
         try:
             if state is not None:
@@ -270,7 +274,7 @@ class Trainer(Stepper):
                     self._restore(state)
                     state = None
                 with in_mode(self, True), self._epoch():
-                    step = self._step_function("train")
+                    step = self._step_function("train", length, notify)
                     own, seen = self._run_epoch(source, step, notify, "train", watch)
                     _flush(self.optimizer)
                     logs = to_floats(self._results() if own is None else own)
@@ -280,7 +284,7 @@ class Trainer(Stepper):
                 if not seen:
                     break
                 if validation is not None and _due(epoch + 1, validation_freq):
-                    results = self._run_evaluation(validation, validation_steps, notify)
+                    results = self._run_evaluation(validation, validation_steps, notify, runs)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 progress.epoch, progress.batch = epoch + 1, 0
                 notify.on_epoch_end(epoch, logs)
@@ -381,7 +385,7 @@ class Trainer(Stepper):
         progress = self._progress if mode == "train" else None
         start = progress.batch if progress is not None else 0
         seen = start
-        for step, batch in enumerate(self._on_device(source), start):
+        for step, batch in enumerate(carried(source, self._device()), start):
             starts, ends = heard and step % every == 0, (step + 1) % every == 0
             if starts:
                 begin(step)
@@ -438,6 +442,7 @@ class Trainer(Stepper):
         with contextlib.closing(batches):
             self._prepare(batches)
             self._check_targets(batches)
+            settle(batches, self._device())
             notify = _callbacks(
                 self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
             )
@@ -463,14 +468,16 @@ class Trainer(Stepper):
                     buffer.copy_(value)
 
     def _run_evaluation(
-        self, batches: Batches, steps: int | None, notify: CallbackList
+        self, batches: Batches, steps: int | None, notify: CallbackList, runs: int = 1
     ) -> dict[str, Any]:
+        length = _product(steps or batches.steps, runs)
         self.reset_metrics()
         notify.on_test_begin()
         with contextlib.closing(Epochs(batches, steps)) as source:
             source.begin()
             with in_mode(self, False), torch.no_grad(), self._epoch():
-                own, seen = self._run_epoch(source, self._step_function("test"), notify, "test")
+                step = self._step_function("test", length, notify)
+                own, seen = self._run_epoch(source, step, notify, "test")
                 results = self._results() if own is None else own
                 logs = to_floats(results) if seen else {}
             source.end(seen)
@@ -504,12 +511,17 @@ class Trainer(Stepper):
 
         def step(batch: Any) -> dict[str, Any]:
             nonlocal spec
-            outputs, spec = tree.flatten_with_spec(predict_step(batch))
-            parts.append([output.detach().cpu() for output in outputs])
-            return {"outputs": outputs}
+            outputs = predict_step(batch)
+            if type(outputs) is torch.Tensor:
+                flat = [outputs]
+            else:
+                flat, spec = tree.flatten_with_spec(outputs)
+            parts.append([output.detach().cpu() for output in flat])
+            return {"outputs": flat}
 
         with contextlib.closing(batches):
             self._prepare(batches)
+            settle(batches, self._device())
             notify = _callbacks(
                 self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
             )
@@ -517,13 +529,15 @@ class Trainer(Stepper):
             with contextlib.closing(Epochs(batches, steps)) as source:
                 source.begin()
                 with in_mode(self, False), torch.no_grad():
-                    predict_step = self._step_function("predict")
+                    length = steps or batches.steps
+                    predict_step = self._step_function("predict", length, notify)
                     _, seen = self._run_epoch(source, step, notify, "predict")
                 source.end(seen)
             notify.on_predict_end()
         if source.exhausted:
             warnings.warn(_TOO_FEW.format(seen, steps), stacklevel=2)
-        return tree.unflatten([_array(column) for column in zip(*parts, strict=True)], spec)
+        arrays = [_array(column) for column in zip(*parts, strict=True)]
+        return arrays[0] if spec is None else tree.unflatten(arrays, spec)
 
     # -- single batches ------------------------------------------------------------------------------
 
@@ -576,7 +590,7 @@ class Trainer(Stepper):
     def _single(self, x: Any, y: Any, sample_weight: Any) -> Any:
         batches = ArrayBatches(data_module.to_tensors(x, y, sample_weight), 1 << 62)
         self._prepare(batches)
-        return next(iter(self._on_device(batches)))
+        return self._placed(next(iter(batches)))
 
 
 def _callbacks(
@@ -590,6 +604,11 @@ def _callbacks(
     return CallbackList(
         callbacks, add_history=history, add_progbar=level != 0, model=model, verbose=level, **params
     )
+
+
+def _product(steps: float | None, runs: int) -> float | None:
+    """The number of steps of several epochs, if it is known."""
+    return None if steps is None else steps * runs
 
 
 def _due(epoch: int, frequency: Any) -> bool:

@@ -14,7 +14,7 @@ from torch import nn
 from kerastorch import losses as losses_module
 from kerastorch import metrics as metrics_module
 from kerastorch.losses import Loss, check_targets
-from kerastorch.losses._base import LossFunctionWrapper
+from kerastorch.losses._base import LossFunctionWrapper, is_ours
 from kerastorch.metrics import Mean, MeanMetricWrapper, Metric
 
 
@@ -195,7 +195,9 @@ def as_loss(identifier: Any) -> Any:
             f"`loss` must be a name, a Loss, a torch loss or a function (y_true, y_pred), received {identifier!r}."
         )
     found = losses_module.get(identifier)
-    return found if isinstance(found, Loss) else _FunctionLoss(found)
+    if isinstance(found, Loss):
+        return found
+    return LossFunctionWrapper(found) if is_ours(found) else _FunctionLoss(found)
 
 
 def no_targets(name: str, loss: Any) -> str:
@@ -280,7 +282,7 @@ class CompiledLoss:
     def _value(loss: Any, target: Any, prediction: Any, weight: Any, name: str) -> torch.Tensor:
         if target is None:
             raise ValueError(no_targets(name, loss))
-        if not getattr(loss, "takes_raw_targets", False):
+        if not loss.takes_raw_targets:
             target = column(target)
         value = loss(target, prediction, weight) if weight is not None else loss(target, prediction)
         if not isinstance(value, torch.Tensor):
@@ -437,25 +439,23 @@ class CompiledMetrics:
 
     def update(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
         """Pass a batch to every metric."""
-        entries = self.entries
         if len(self.names) == 1:
-            target = column(only("y", y, self.names, self.declared))
-            prediction = leaf(y_pred).detach()
-            weight = only("sample_weight", sample_weight, self.names, self.declared)
-            for _, metric, weighted in entries:
-                if weighted and weight is not None:
-                    metric.update_state(target, prediction, sample_weight=weight)
-                else:
-                    metric.update_state(target, prediction)
-            return
-        targets = [column(t) for t in match("y", y, self.names, self.used)]
-        predictions = leaves(y_pred)
+            targets = [only("y", y, self.names, self.declared)]
+            predictions = [leaf(y_pred)]
+        else:
+            targets = match("y", y, self.names, self.used)
+            predictions = leaves(y_pred)
         weights = None
         if self._weighted and sample_weight is not None:
-            weights = match("sample_weight", sample_weight, self.names, self.used)
-        for i, metric, weighted in entries:
+            weights = (
+                [only("sample_weight", sample_weight, self.names, self.declared)]
+                if len(self.names) == 1
+                else match("sample_weight", sample_weight, self.names, self.used)
+            )
+        for i, metric, weighted in self.entries:
+            target = targets[i] if metric.takes_raw_targets else column(targets[i])
             own = weights[i] if weights is not None and weighted else None
             if own is None:
-                metric.update_state(targets[i], predictions[i].detach())
+                metric.update_state(target, predictions[i].detach())
             else:
-                metric.update_state(targets[i], predictions[i].detach(), sample_weight=own)
+                metric.update_state(target, predictions[i].detach(), sample_weight=own)

@@ -18,7 +18,7 @@ import torch
 from kerastorch.callbacks import Callback, CallbackList
 from kerastorch.data import Batches, Epochs
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -74,6 +74,7 @@ def capture(model: Any) -> dict[str, Any]:
             name: [buffer for _, buffer in metric.named_buffers()]
             for name, metric in model._named_metrics()
         },
+        "captured": model._compiled.captured.state_dict(),
         "callbacks": [
             [type(callback).__name__, callback.state_dict()]
             for callback in progress.callbacks.callbacks
@@ -124,6 +125,7 @@ def restore(model: Any, state: dict[str, Any]) -> None:
                 metric.buffers(), state["metrics"].get(name, ()), strict=False
             ):
                 buffer.copy_(value)
+    model._compiled.captured.load_state_dict(model, state["captured"])
     _restore_callbacks(progress.callbacks.callbacks, state["callbacks"])
 
 

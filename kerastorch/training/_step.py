@@ -13,12 +13,14 @@ from torch import nn
 
 from kerastorch import optimizers as optimizers_module
 from kerastorch._registry import deserialize, serialize
+from kerastorch.callbacks import CallbackList
 from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
 from kerastorch.training._capture import CapturedSteps
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
+from kerastorch.training._worth import pays
 
 
 class Stepper(Layer):
@@ -54,7 +56,8 @@ class Stepper(Layer):
                 by output. They never see sample weights.
             weighted_metrics: likewise; they do.
             jit_compile: True compiles a whole step (forward, loss, backward, update, metrics) into one
-                graph with `torch.compile`, for each shape of batch; "auto" and False run eagerly.
+                graph with `torch.compile`, for each shape of batch; False runs eagerly; "auto" compiles
+                where the run is long enough to gain by it (see docs/performance.md).
             run_eagerly: never compile, whatever `jit_compile` says.
             steps_per_execution: run this many steps between the hooks of callbacks.
             auto_scale_loss: with a ``mixed_float16`` policy, wrap the optimizer into a
@@ -198,8 +201,12 @@ class Stepper(Layer):
             if not compiled.metrics.built:
                 self._build_metrics(y, y_pred)
             if compiled.metrics.metrics and y is not None:
-                with torch.no_grad():
+                graded = torch.is_grad_enabled()
+                torch._C._set_grad_enabled(False)  # a tenth of what torch.no_grad() costs
+                try:
                     compiled.metrics.update(y, y_pred, sample_weight)
+                finally:
+                    torch._C._set_grad_enabled(graded)
             self._collect_reports(compiled)
         return self.get_metrics_result()
 
@@ -329,14 +336,15 @@ class Stepper(Layer):
     def _trained(self) -> list[nn.Parameter]:
         return [] if self._waiting() else [p for p in self.parameters() if p.requires_grad]
 
-    def _step_function(self, kind: str) -> Any:
-        """The step of an epoch: captured if `compile` asks for it, else as it is written."""
+    def _step_function(self, kind: str, steps: float | None, callbacks: CallbackList) -> Any:
+        """The step of an epoch: captured if `compile` asks for it, else as it is written. `steps`: of the
+        whole run, as far as that is known."""
         compiled = self._compiled
-        if compiled is None or self._compile_arguments["run_eagerly"]:
-            return getattr(self, f"{kind}_step")
-        if self._compile_arguments["jit_compile"] is not True:
-            return getattr(self, f"{kind}_step")
-        return compiled.captured.of(self, kind)
+        if compiled is not None and not self._compile_arguments["run_eagerly"]:
+            wanted = self._compile_arguments["jit_compile"]
+            if wanted is True or (wanted and pays(self, kind, steps, callbacks)):
+                return compiled.captured.of(self, kind, quiet=wanted is not True)
+        return getattr(self, f"{kind}_step")
 
     # -- once an epoch -----------------------------------------------------------------------------
 
@@ -385,9 +393,9 @@ class _Compiled:
     def track(self, loss: torch.Tensor, x: Any) -> None:
         """Count the loss of a batch by its number of rows."""
         rows = (x if isinstance(x, torch.Tensor) else leaves(x)[0]).shape[0]
-        with torch.no_grad():
-            self.tracker.total.add_(loss, alpha=rows)
-            self.tracker.count.add_(rows)
+        state = self.tracker._buffers
+        state["total"].add_(loss.detach(), alpha=rows)  # type: ignore[union-attr]
+        state["count"].add_(rows)  # type: ignore[union-attr]
 
 
 @dataclass

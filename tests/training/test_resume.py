@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import kerastorch as keras
 from kerastorch import layers
 from kerastorch.callbacks import BackupAndRestore, Callback, CSVLogger, EarlyStopping
+from kerastorch.training import _capture
 
 X = np.random.default_rng(0).normal(size=(44, 4)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(44, 1)).astype("float32")
@@ -105,8 +106,10 @@ def make(jit: bool = False) -> keras.Model:
     return model
 
 
-def run(kind: str, *callbacks: Any, epochs: int = 4, **options: Any) -> tuple[Any, Any]:
-    model = make()
+def run(
+    kind: str, *callbacks: Any, epochs: int = 4, jit: bool = False, **options: Any
+) -> tuple[Any, Any]:
+    model = make(jit)
     history = model.fit(
         **DATA[kind](), epochs=epochs, verbose=0, callbacks=list(callbacks), **options
     )
@@ -118,6 +121,25 @@ def assert_same(a: keras.Model, b: keras.Model) -> None:
         assert torch.equal(value, b.state_dict()[name]), name
     for mine, theirs in zip(a.optimizer.variables, b.optimizer.variables, strict=True):
         assert torch.equal(mine, theirs), mine.name
+
+
+def test_continued_run_is_the_same_when_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is interrupted before and after steps that run eagerly."""
+    monkeypatch.setattr(_capture, "PATIENCE", 3)
+    expected, history = run("arrays", jit=True, validation_split=0.3)
+    steps = len(expected._compiled.captured["train"].graphs)
+    assert steps == 2
+    for accident in (1, 4, 7, 12):
+        folder = tmp_path / str(accident)
+        options = {"jit": True, "validation_split": 0.3}
+        with pytest.raises(Interrupt):
+            run("arrays", InterruptAt(accident), BackupAndRestore(folder, 1), **options)
+        torch.manual_seed(99)  # another process
+        model, again = run("arrays", BackupAndRestore(folder, 1), **options)
+        assert again.history == history.history
+        assert_same(model, expected)
 
 
 @pytest.mark.parametrize("kind", DATA)

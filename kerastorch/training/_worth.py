@@ -1,0 +1,68 @@
+"""Whether compiling a step pays: how ``jit_compile="auto"`` decides, before the first step."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import types
+from typing import Any
+
+import torch
+
+from kerastorch import optimizers
+from kerastorch.callbacks import CallbackList, LambdaCallback
+from kerastorch.layers._conv import Convolution
+from kerastorch.training._outputs import leaves
+
+#: Steps of a run from which its step is compiled. Compiling takes 3 to 10 seconds of a CPU and saves some
+#: 0.2 to 0.7 ms a step of a small model (0.1 ms without gradients): twice the break-even, so that a
+#: run is not slower in total even where little is saved. docs/performance.md has the measurements.
+LONG_RUN = {"train": 30_000, "test": 60_000}
+
+
+def pays(model: Any, kind: str, steps: float | None, callbacks: CallbackList) -> bool:
+    """Whether to compile the step of a run of so many steps.
+
+    Only facts known before the run count, so that the same program always decides the same: its length,
+    the machine, and what the model is made of. All code in the step must be this package's or
+    torch's, since a compiled step does not see what changes in Python during an epoch. Convolutions
+    gain nothing on a CPU.
+    """
+    return (
+        steps is not None
+        and LONG_RUN.get(kind, steps + 1) <= steps
+        and _has_compiler(model._device())
+        and isinstance(model.optimizer, optimizers.Optimizer)
+        and all(map(_is_known, callbacks.listeners(kind)))
+        and not any(isinstance(module, Convolution) for module in model.modules())
+        and all(map(_is_made_of_known, [*model.modules(), *_chosen(model), model.optimizer]))
+    )
+
+
+def _chosen(model: Any) -> list[Any]:
+    """The losses and metrics that `compile` was given."""
+    arguments = [model._compile_arguments[k] for k in ("loss", "metrics", "weighted_metrics")]
+    return [item for item in leaves(arguments) if not isinstance(item, (str, type(None)))]
+
+
+def _is_made_of_known(part: Any) -> bool:
+    """Whether an object and the functions and objects among its attributes come from here or torch."""
+    attributes = getattr(part, "__dict__", {})
+    return all(map(_is_known, [part, *filter(callable, attributes.values())]))
+
+
+def _is_known(thing: Any) -> bool:
+    if isinstance(thing, (types.BuiltinFunctionType, torch.Tensor)):
+        return True
+    named = isinstance(thing, (types.FunctionType, type))
+    module = thing.__module__ if named else type(thing).__module__
+    return f"{module}.".startswith(("kerastorch.", "torch.")) and not isinstance(
+        thing, LambdaCallback
+    )
+
+
+@functools.cache
+def _has_compiler(device: torch.device | None) -> bool:
+    """On other devices than the CPU nothing has been measured."""
+    kind = device.type if device is not None else "cpu"
+    return kind == "cpu" and any(map(shutil.which, ("g++", "clang++", "cl")))
