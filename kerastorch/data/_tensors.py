@@ -25,10 +25,24 @@ def to_batch(item: Any) -> Batch:
     (tensor([[0.], [0.]]), tensor([0, 1]))
     """
     parts = tuple(item) if isinstance(item, (tuple, list)) else (item,)
-    tensors = len(parts) <= 3 and all(type(t) is torch.Tensor and t.dim() for t in parts)
-    if tensors and len({len(t) for t in parts}) == 1:  # nothing to do, and no time to lose
-        return parts
+    if len(parts) <= 3:  # mostly there is nothing to do, and no time to lose
+        ready = [tensor for part in parts if (tensor := _as_it_is(part)) is not None]
+        if len(ready) == len(parts) and len({len(tensor) for tensor in ready}) == 1:
+            return tuple(ready)
     return to_tensors(*unpack_x_y_sample_weight(item))
+
+
+#: What NumPy and torch store alike and no rule converts.
+_ALIKE = frozenset(map(np.dtype, ("float32", "int64", "int32", "uint8", "bool")))
+
+
+def _as_it_is(part: Any) -> torch.Tensor | None:
+    """A tensor, or an array whose memory is a tensor's; None for anything that wants a closer look."""
+    if type(part) is torch.Tensor:
+        return part if part.dim() else None
+    if type(part) is not np.ndarray or part.dtype not in _ALIKE:
+        return None
+    return torch.from_numpy(part) if part.flags.carray and part.ndim and len(part) else None
 
 
 def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
