@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib.abc
 import inspect
 import keyword
 import operator
 import os
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -78,10 +76,10 @@ def to_torch(model: Any, filepath: str | os.PathLike[str] | None = None) -> nn.M
     with torch.enable_grad():  # views of weights tell whether the weights are trained
         name = file.add(model)
     source = file.source(name)
-    imported = ModuleType("to_torch")
-    _Loader(source).exec_module(imported)
+    scope: dict[str, Any] = {"__name__": "to_torch"}
+    exec(source, scope)  # written above: identifiers, literals, and texts of this package
     with torch.device("meta"):  # draws no random numbers
-        module: nn.Module = getattr(imported, name)()
+        module: nn.Module = scope[name]()
     state, flags = file.states[name]
     copies = {k: t.detach().clone(memory_format=torch.contiguous_format) for k, t in state.items()}
     module.load_state_dict(copies, assign=True)
@@ -96,16 +94,6 @@ def to_torch(model: Any, filepath: str | os.PathLike[str] | None = None) -> nn.M
         with replacing(path.with_suffix(".py")) as text:
             text.write(source.encode())
     return module
-
-
-class _Loader(importlib.abc.InspectLoader):
-    """Imports what `_File` has written: from memory, never from a file."""
-
-    def __init__(self, source: str):
-        self.source = source
-
-    def get_source(self, fullname: str) -> str:
-        return self.source
 
 
 class _Names:
