@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from kerastorch import initializers
 from kerastorch._variable import Variable
 from kerastorch.layers._base import Optioned, positive
+from kerastorch.layers._batch_norm import is_opaque, normalized
 from kerastorch.layers._layer import Layer, registry
 from kerastorch.layers._wrappers import Wrapper
 
@@ -145,6 +146,12 @@ class BatchNormalization(_Scaled):
             n = x.numel() // x.shape[1]
             if n < 2:
                 return self._masked(inputs, None)
+            if is_opaque(x):
+                y, *statistics = normalized(x, gamma, beta, self.epsilon)
+                with torch.no_grad():
+                    for moving, batch in zip((mean, variance), statistics, strict=True):
+                        moving.lerp_(batch.detach(), 1 - self.momentum)
+                return y if axis == 1 else y.movedim(1, axis)
             larger = variance * (n / (n - 1))
             y = F.batch_norm(x, mean, larger, gamma, beta, True, 1 - self.momentum, self.epsilon)
             with torch.no_grad():
