@@ -14,10 +14,9 @@ from kerastorch.callbacks import CallbackList, LambdaCallback
 from kerastorch.layers._conv import Convolution
 from kerastorch.training._outputs import leaves
 
-#: Steps of a run from which its step is compiled. Compiling takes 3 to 10 seconds of a CPU and saves some
-#: 0.2 to 0.7 ms a step of a small model (0.1 ms without gradients): twice the break-even, so that a
-#: run is not slower in total even where little is saved. docs/performance.md has the measurements.
-LONG_RUN = {"train": 30_000, "test": 60_000}
+#: Steps of a run from which its step is compiled: somewhat above the break-even that was measured, so that a
+#: run is not slower in total (docs/performance.md). Without gradients less is saved.
+LONG_RUN = {"train": 30_000, "test": 200_000}
 
 
 def pays(model: Any, kind: str, steps: float | None, callbacks: CallbackList) -> bool:
