@@ -9,6 +9,7 @@ from kerastorch.data._dataset import INFINITE_CARDINALITY as INFINITE_CARDINALIT
 from kerastorch.data._dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from kerastorch.data._dataset import Dataset as Dataset
 from kerastorch.data._device import carried as carried
+from kerastorch.data._device import placed as placed
 from kerastorch.data._device import settle as settle
 from kerastorch.data._epochs import Epochs as Epochs
 from kerastorch.data._py_dataset import PyDataset as PyDataset

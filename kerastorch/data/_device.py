@@ -33,12 +33,14 @@ def carried(batches: Iterable[Any], device: torch.device | None) -> Iterable[Any
     """
     if device is None or device.type == "cpu":
         return batches
-    return _streamed(batches, device) if device.type == "cuda" else _copied(batches, device)
+    if device.type == "cuda":
+        return _streamed(batches, device)
+    return (placed(batch, device) for batch in batches)
 
 
-def _copied(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
-    for batch in batches:
-        yield tree.map_structure(lambda x: _on(x, device), batch)
+def placed(batch: Any, device: torch.device | None) -> Any:
+    """A batch on the device."""
+    return batch if device is None else tree.map_structure(lambda x: _on(x, device), batch)
 
 
 def _streamed(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:

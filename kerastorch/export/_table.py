@@ -277,10 +277,7 @@ def _pool(kind: str, **options: Any) -> Entry:
         if layer.padding == "same":
             one = (1,) * layer.rank
             sizes = one if layer.strides == one else _sizes(site)
-            pads = same_padding(sizes, layer.pool_size, layer.strides, one)
-            pairs = list(zip(pads, layer.strides, strict=True))
-            padding = tuple(after if stride == 1 else before for (before, after), stride in pairs)
-            cut = [after - before if stride == 1 else 0 for (before, after), stride in pairs]
+            padding, cut = layer._same(sizes)
             more = {"padding": _default(padding, 0), "ceil_mode": True, **options}
         size = _default(layer.pool_size, 0)
         make = made(f"nn.{kind}{layer.rank}d", size, stride=stride, **more)
@@ -337,7 +334,7 @@ def _padded(name: str, sign: int) -> Entry:
 # -- normalizations ------------------------------------------------------------------------------------
 
 
-def _affine(layer: Any, size: Any) -> dict[str, Tensor]:
+def _affine(layer: Any) -> dict[str, Tensor]:
     """weight and bias of a normalization; where the layer has only one of them, the other is neutral."""
     if layer.gamma is None and layer.beta is None:
         return {}
@@ -360,7 +357,7 @@ def _moved(site: Site, axis: int) -> str:
 def _batch_norm(site: Site) -> Part:
     layer = site.layer
     site.kwargs.pop("mask", None)  # which counts in training only
-    weights = _affine(layer, layer.moving_mean.shape)
+    weights = _affine(layer)
     rank, momentum = max(len(site.shape) - 2, 1), round(1 - layer.momentum, 12)
     make = made(
         f"nn.BatchNorm{rank}d", len(layer.moving_mean), eps=layer.epsilon, momentum=momentum,
@@ -375,7 +372,7 @@ def _layer_norm(site: Site) -> Part:
     layer = site.layer
     if not layer._last:
         site.refuse("is not over the last axes")
-    weights = _affine(layer, layer._shape)
+    weights = _affine(layer)
     affine = None if weights else False
     shape = layer._shape[0] if len(layer._shape) == 1 else layer._shape
     make = made("nn.LayerNorm", shape, eps=layer.epsilon, elementwise_affine=affine)
@@ -385,7 +382,7 @@ def _layer_norm(site: Site) -> Part:
 def _group_norm(site: Site) -> Part:
     layer = site.layer
     channels = site.shape[layer._at]
-    weights = _affine(layer, channels)
+    weights = _affine(layer)
     affine = None if weights else False
     make = made("nn.GroupNorm", layer._parts, channels, eps=layer.epsilon, affine=affine)
     return Part("{m}({0})", make, weights, _moved(site, layer._at))
@@ -498,7 +495,7 @@ def _time_distributed(site: Site) -> Part:
 
 def _multi_head(site: Site) -> Part:
     layer = site.layer
-    if layer.use_gate or layer.sliding_window or layer._features or len(site.shape) != 4 - 1:
+    if layer.use_gate or layer.sliding_window or layer._features or len(site.shape) != 3:
         site.refuse(
             "has a gate, a window, an output shape, or more axes than (batch, time, features)"
         )
@@ -580,7 +577,7 @@ def _flatten(site: Site) -> Part:
 
 
 def _reshape(site: Site) -> Part:
-    sizes = ", ".join(map(str, site.layer.target_shape))
+    sizes = ", ".join(map(literal, site.layer.target_shape))
     return Part(f"{{0}}.reshape({{0}}.shape[0], {sizes})")
 
 
@@ -653,7 +650,7 @@ TABLE: dict[type, Entry] = {
     layers.Flatten: _flatten,
     layers.Reshape: _reshape,
     layers.Permute: lambda s: Part(f"{{0}}.permute({literal((0, *s.layer.dims))})"),
-    layers.RepeatVector: lambda s: Part(f"{{0}}.unsqueeze(1).repeat(1, {s.layer.n}, 1)"),
+    layers.RepeatVector: lambda s: Part(f"{{0}}.unsqueeze(1).repeat(1, {literal(s.layer.n)}, 1)"),
 }
 
 #: Code for what torch has no module for; a file holds what it uses.

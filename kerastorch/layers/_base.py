@@ -30,6 +30,12 @@ def as_tuple(layer: str, name: str, value: Any, rank: int, lowest: int = 1) -> t
     return values
 
 
+def in_compiled_graph() -> bool:
+    """Whether an operator of our own may stand in for what torch's compiler would take apart. A file for
+    other programs (torch.export) holds torch's operators alone."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+
+
 def check_rank(x: torch.Tensor, rank: int) -> None:
     """Raise unless `x` has `rank` axes: torch would take one less for data without a batch axis."""
     if x.dim() != rank:

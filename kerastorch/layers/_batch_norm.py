@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerastorch.layers._base import in_compiled_graph
+
 _aten = torch.ops.aten
 _KINDS = (torch.float32, torch.float64)
 
 
 def is_opaque(x: Tensor) -> bool:
     """Whether to use `normalized` in place of ``F.batch_norm``."""
-    if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
-        return False
-    return x.device.type == "cpu" and x.ndim > 2 and x.dtype in _KINDS
+    return in_compiled_graph() and x.device.type == "cpu" and x.ndim > 2 and x.dtype in _KINDS
 
 
 def normalized(

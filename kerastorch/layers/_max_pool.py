@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kerastorch.layers._base import in_compiled_graph
+
 _aten = torch.ops.aten
 
 
@@ -20,8 +22,7 @@ def max_pool2d(
     x: Tensor, size: Any, strides: Any, padding: Any = (0, 0), ceil_mode: bool = False
 ) -> Tensor:
     """``F.max_pool2d``."""
-    opaque = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    if not opaque or x.device.type != "cpu" or x.ndim != 4:
+    if not in_compiled_graph() or x.device.type != "cpu" or x.ndim != 4:
         return F.max_pool2d(x, size, strides, padding, ceil_mode=ceil_mode)
     return _pool(x, list(size), list(strides), list(padding), ceil_mode)[0]
 

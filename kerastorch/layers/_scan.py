@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.utils import _pytree as pytree
 
 from kerastorch._graph import _running
-from kerastorch.layers._base import check_rank
+from kerastorch.layers._base import check_rank, in_compiled_graph
 
 _KERNELS: dict[str, Callable[..., Any]] = {
     "lstm": torch.lstm,
@@ -63,7 +63,7 @@ def kernel(
     if device == "cuda":
         weights = in_one_piece(weights, 2 if both else 1)
     x = x.transpose(0, 1)
-    if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
+    if not in_compiled_graph():
         y, *last = _run(kind, x, states, weights, both)
     elif _is_onednn(kind, x, states):
         y, *last = _onednn_lstm(x, states, weights, both)

@@ -20,6 +20,7 @@ from kerastorch.data import (
     Batches,
     Epochs,
     carried,
+    placed,
     settle,
     unpack_x_y_sample_weight,
 )
@@ -116,12 +117,7 @@ class Trainer(Stepper):
             self.optimizer = made
 
     def _placed(self, batch: Any) -> Any:
-        device = self._device()
-        if device is None:
-            return batch
-        return tree.map_structure(
-            lambda t: t.to(device) if isinstance(t, torch.Tensor) else t, batch
-        )
+        return placed(batch, self._device())
 
     # -- fit -----------------------------------------------------------------------------------------
 

@@ -373,10 +373,7 @@ class CompiledMetrics:
         self.declared = declared is not None or isinstance(y_pred, dict)
         targets: list[Any] = [None] * len(names)
         if y is not None and any(measured):
-            single = len(names) == 1
-            targets = (
-                [only("y", y, names, self.declared)] if single else match("y", y, names, self.used)
-            )
+            targets = self._by_output("y", y)
         for name, target, measure in zip(names, targets, measured, strict=True):
             if measure and target is None:
                 raise ValueError(f"Output {name!r} has metrics but no targets.")
@@ -437,21 +434,18 @@ class CompiledMetrics:
         )
         return f"{label}_{count}"
 
+    def _by_output(self, argument: str, value: Any) -> list[Any]:
+        if len(self.names) == 1:
+            return [only(argument, value, self.names, self.declared)]
+        return match(argument, value, self.names, self.used)
+
     def update(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
         """Pass a batch to every metric."""
-        if len(self.names) == 1:
-            targets = [only("y", y, self.names, self.declared)]
-            predictions = [leaf(y_pred)]
-        else:
-            targets = match("y", y, self.names, self.used)
-            predictions = leaves(y_pred)
+        targets = self._by_output("y", y)
+        predictions = [leaf(y_pred)] if len(self.names) == 1 else leaves(y_pred)
         weights = None
         if self._weighted and sample_weight is not None:
-            weights = (
-                [only("sample_weight", sample_weight, self.names, self.declared)]
-                if len(self.names) == 1
-                else match("sample_weight", sample_weight, self.names, self.used)
-            )
+            weights = self._by_output("sample_weight", sample_weight)
         for i, metric, weighted in self.entries:
             target = targets[i] if metric.takes_raw_targets else column(targets[i])
             own = weights[i] if weights is not None and weighted else None
