@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import statistics
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from frameworks import FRAMEWORKS
+from frameworks import FRAMEWORKS, PEERS
 from workloads import WORKLOADS
 
 Row = dict[str, dict[str, Any]]
 REFERENCE = "torch"
-PEERS = ("keras-torch", "keras-jax", "keras-tf", "lightning", "skorch")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 TRAINING = ("mlp", "convnet", "lstm", "transformer", "multi_io", "resnet")
+MEMORY = 1.05  # goal: the peak of kerastorch over that of the hand-written loop
 
 #: Row, column, what it is compared with ("peers": the best of them), and the most the ratio may be.
 GOALS = [
     *[(row, "kerastorch", "torch", 1.05) for row in TRAINING],
     *[(f"{kind}-32", "kerastorch", "torch", 1.10) for kind in ("predict", "evaluate")],
     *[(f"{kind}-1024", "kerastorch", "torch", 1.00) for kind in ("predict", "evaluate")],
+    *[(row, "kerastorch", "torch", 1.00) for row in ("data", "data-loader")],
     ("overhead", "kerastorch", "torch", 1.50),
     ("overhead-3", "kerastorch", "torch", 1.50),
     ("mlp", "kerastorch-jit", "keras-jax", 0.80),
@@ -39,13 +40,24 @@ GOALS = [
 ]
 
 
-def ratio(row: Row, name: str, other: str) -> float | None:
+def ratio(row: Row, name: str, other: str, of: str = "median") -> float | None:
     """Median of `name` over the median of `other`; None if one is absent."""
     if other == "peers":
-        ratios = [r for peer in PEERS if (r := ratio(row, name, peer)) is not None]
-        return max(ratios, default=None)
-    pair = [row.get(n, {}).get("rounds") for n in (name, other)]
-    return statistics.median(pair[0]) / statistics.median(pair[1]) if all(pair) else None
+        other = max(PEERS, key=lambda peer: ratio(row, name, peer) or 0.0)
+    pair = [row.get(n, {}).get(of) for n in (name, other)]
+    return float(pair[0] / pair[1]) if all(pair) else None
+
+
+def shown(row: Row, name: str, other: str, of: str = "median") -> str:
+    """The ratio in two digits, with a star where the two did not take turns."""
+    if other == "peers":
+        other = max(PEERS, key=lambda peer: ratio(row, name, peer) or 0.0)
+    found = ratio(row, name, other, of)
+    return "-" if found is None else f"{found:.2f}" + _star(row, name, other)
+
+
+def _star(row: Row, name: str, other: str) -> str:
+    return "" if row[name].get("call") == row[other].get("call") else "*"
 
 
 def terminal(name: str, row: Row) -> str:
@@ -59,7 +71,7 @@ def terminal(name: str, row: Row) -> str:
             lines.append(f"{title}{'-':>10}   {why}")
             continue
         numbers = "".join(f"{found[key]:>10.1f}" for key in ("median", "fastest", "spread"))
-        line = f"{title}{numbers}{ratio(row, framework, REFERENCE) or math.nan:>8.2f}"
+        line = f"{title}{numbers}{shown(row, framework, REFERENCE):>8}"
         if "warm_up_s" in found:
             line += f"{start(found):>8.1f}s{found['peak_mb'] - found['before_mb']:>7.0f}"
         lines += [line, *(f"    warned: {w}" for w in found.get("warnings", []))]
@@ -86,12 +98,10 @@ def _ordered(rows: dict[str, Row]) -> dict[str, Row]:
 
 
 def _measured(results: dict[str, Any]) -> str:
-    rows, about = _ordered(results["workloads"]), results["machine"]
+    rows = _ordered(results["workloads"])
     names = [n for n in FRAMEWORKS if any("rounds" in row.get(n, {}) for row in rows.values())]
-    versions = ", ".join(f"{k} {v}" for k, v in about["versions"].items())
     parts = [
-        f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, {about['rounds']} "
-        f"rounds, {about['date']}, load {about['load']:.1f} at the start; Python {about['python']}, {versions}.",
+        _about(rows, results["calls"]),
         "### Time of a step",
         "Median µs a step, and in brackets the ratio to the hand-written loop. `import`: ms.",
         _table([""] + [FRAMEWORKS[n].title for n in names], [
@@ -116,10 +126,41 @@ def _measured(results: dict[str, Any]) -> str:
             if "peak_mb" in rows[row].get(n, {}) else "-" for n in names]
             for row in rows if row != "import"
         ]),
+        "### Import",
+        "Milliseconds in a new process, and what is more than that of torch alone.",
+        _table(["", "median", "fastest", "over torch"], _imports(rows.get("import", {}))),
         "### Goals",
         _table(["row", "ratio", "goal", "measured", ""], list(_goals(rows))),
+        "Peak memory of the whole process, libraries included, in MB; in brackets how much of it came while it ran.",
+        _table(["row", FRAMEWORKS[REFERENCE].title, "kerastorch", "ratio", "goal", ""], _memory(rows)),
     ]  # fmt: skip
+    if any(re.search(r"\d\*[^*]", part) for part in parts):
+        parts.append(
+            "\\* The two were measured in different calls of run.py: they did not take turns."
+        )
     return "\n\n".join(parts)
+
+
+def _about(rows: dict[str, Row], calls: dict[str, Any]) -> str:
+    """What the figures depend on, of all the calls that they come from."""
+    cells = [cell for row in rows.values() for cell in row.values() if "rounds" in cell]
+    used = [calls[name] for name in sorted({cell.get("call", "") for cell in cells} & calls.keys())]
+
+    def every(key: str) -> str:
+        return " / ".join(dict.fromkeys(str(call[key]) for call in used))
+
+    versions = dict.fromkeys(f"{k} {v}" for call in used for k, v in call["versions"].items())
+    return (
+        f"{every('cpu')}, {every('cores')} cores, {every('threads')} threads, "
+        f"{_span(len(cell['rounds']) for cell in cells)} rounds, {every('date')}, load "
+        f"{_span(round(call['load'], 1) for call in used)} at the start; Python {every('python')}, "
+        f"{', '.join(versions)}."
+    )
+
+
+def _span(values: Iterable[float]) -> str:
+    ordered = sorted(set(values))
+    return " to ".join(str(value) for value in dict.fromkeys(ordered[:1] + ordered[-1:]))
 
 
 def _cell(row: Row, name: str, spread: bool = False) -> str:
@@ -128,8 +169,8 @@ def _cell(row: Row, name: str, spread: bool = False) -> str:
         return "-"
     if spread:
         return f"{found['fastest']:,.0f} ± {found['spread'] / 2:,.0f}"
-    times = ratio(row, name, REFERENCE)
-    return f"{found['median']:,.0f}" + (f" ({times:.2f})" if times else "")
+    times = shown(row, name, REFERENCE)
+    return f"{found['median']:,.0f}" + (f" ({times})" if times != "-" else "")
 
 
 def _goals(rows: dict[str, Row]) -> list[list[str]]:
@@ -140,12 +181,38 @@ def _goals(rows: dict[str, Row]) -> list[list[str]]:
             verdict = "met" if found <= most else "**missed**"
             title = "best peer" if other == "peers" else FRAMEWORKS[other].title
             what = f"{FRAMEWORKS[name].title} / {title}"
-            lines.append([row, what, f"{most:.2f}", f"{found:.2f}", verdict])
+            lines.append([row, what, f"{most:.2f}", shown(rows[row], name, other), verdict])
     imports = rows.get("import", {})
     if {"kerastorch", REFERENCE} <= imports.keys():
         extra = imports["kerastorch"]["median"] - imports[REFERENCE]["median"]
         verdict = "met" if extra <= 300 else "**missed**"
-        lines.append(["import", "kerastorch - torch", "300 ms", f"{extra:.0f} ms", verdict])
+        star = _star(imports, "kerastorch", REFERENCE)
+        lines.append(["import", "kerastorch - torch", "300 ms", f"{extra:.0f} ms{star}", verdict])
+    return lines
+
+
+def _imports(row: Row) -> list[list[str]]:
+    lines = []
+    for name in [n for n in FRAMEWORKS if n in row]:
+        figures = [f"{row[name][key]:,.0f}" for key in ("median", "fastest")]
+        over = "-"
+        if REFERENCE in row:
+            extra = row[name]["median"] - row[REFERENCE]["median"]
+            over = f"{extra:,.0f}{_star(row, name, REFERENCE)}"
+        title = "torch alone" if name == REFERENCE else FRAMEWORKS[name].title
+        lines.append([f"**{title}**", *figures, over])
+    return lines
+
+
+def _memory(rows: dict[str, Row]) -> list[list[str]]:
+    lines = []
+    for name, row in rows.items():
+        found = ratio(row, "kerastorch", REFERENCE, "peak_mb")
+        if found is not None:
+            cells = [row[n] for n in (REFERENCE, "kerastorch")]
+            peaks = [f"{c['peak_mb']:.0f} ({c['peak_mb'] - c['before_mb']:.0f})" for c in cells]
+            verdict = "met" if found <= MEMORY else "**missed**"
+            lines.append([name, *peaks, f"{found:.2f}", f"{MEMORY:.2f}", verdict])
     return lines
 
 

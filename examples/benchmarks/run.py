@@ -2,12 +2,15 @@
 
     python examples/benchmarks/run.py --quick                       does everything run?
     python examples/benchmarks/run.py --workloads mlp lstm --rounds 15
-    python examples/benchmarks/run.py --report                      measure, then write docs/performance.md
+    python examples/benchmarks/run.py --workloads mlp --frameworks lightning skorch
+    python examples/benchmarks/run.py --report --peer-rounds 5      measure, then write docs/performance.md
     python examples/benchmarks/run.py --report --rounds 0           write it from the last results
 
 Each (workload, framework) pair is a process of its own. The processes of a workload warm up one
 after the other and then take turns, one epoch each, round by round, so that noise of the machine
-falls on all alike. A framework that is not installed is left out.
+falls on all alike. A framework that is not installed is left out. What is measured takes the place
+of the same cells of the last results; the other cells stay. `--peer-rounds` gives other libraries
+fewer turns, spread over the rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from frameworks import FRAMEWORKS, Framework
+from frameworks import FRAMEWORKS, PEERS, Framework
 from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
@@ -83,25 +86,50 @@ def _statistics(values: list[float]) -> Results:
     return {"median": middle, "fastest": min(values), "spread": high - low, "rounds": values}
 
 
-def measure(workload: str, names: list[str], python: str, rounds: int, scale: float) -> Results:
+def measure(
+    workload: str, names: list[str], python: str, rounds: dict[str, int], scale: float
+) -> Results:
     """One row of the table."""
     workers = [Worker(python, workload, name, scale) for name in names]
     for worker in workers:  # they import at the same time
         worker.listen()
-    for _ in range(1 + rounds):
+    for who in [names, *turns(names, rounds)]:  # at first they warm up
         for worker in workers:
-            worker.tell()
-            worker.listen()
+            if worker.name in who:
+                worker.tell()
+                worker.listen()
     return {worker.name: worker.result() for worker in workers}
 
 
-def measure_imports(names: list[str], python: str, rounds: int) -> Results:
+def measure_imports(names: list[str], python: str, rounds: dict[str, int]) -> Results:
     """Milliseconds that an import takes in a new process."""
     times: dict[str, list[float]] = {n: [] for n in names if FRAMEWORKS[n].imports}
-    for _ in range(rounds + 1):  # the first fills the disk's cache
-        for name, values in times.items():
-            values.append(_import_milliseconds(python, FRAMEWORKS[name]))
+    for who in [names, *turns(names, rounds)]:  # the first fills the disk's cache
+        for name in [n for n in times if n in who]:
+            times[name].append(_import_milliseconds(python, FRAMEWORKS[name]))
     return {name: _statistics(values[1:]) for name, values in times.items() if min(values) > 0}
+
+
+def turns(names: list[str], rounds: dict[str, int]) -> list[list[str]]:
+    """Who runs in each round; those that run in fewer than the others do so at even distances."""
+    most = max(rounds[name] for name in names)
+    return [
+        [n for n in names if (i + 1) * rounds[n] // most > i * rounds[n] // most]
+        for i in range(most)
+    ]
+
+
+def expected(results: Results, workloads: list[str], rounds: dict[str, int], scale: float) -> float:
+    """Seconds that the cells took last time, for so many rounds; nothing for cells that are new."""
+    total = 0.0
+    for row in workloads:
+        for name, cell in results["workloads"].get(row, {}).items():
+            if name not in rounds or "rounds" not in cell:
+                continue
+            last = results["calls"].get(cell.get("call"), {}).get("steps", 1.0)
+            epoch = cell["median"] / 1e6 * cell.get("steps", 1e3) * scale / last
+            total += rounds[name] * epoch + sum(cell.get("warm_up_s", []))
+    return total
 
 
 def _import_milliseconds(python: str, framework: Framework) -> float:
@@ -146,6 +174,7 @@ def main() -> None:
         "--frameworks", nargs="+", choices=FRAMEWORKS, default=list(FRAMEWORKS), metavar="NAME"
     )
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--peer-rounds", type=int, help="rounds of other libraries, if fewer")
     parser.add_argument("--steps", type=float, default=1.0, help="times the steps of each workload")
     parser.add_argument("--quick", action="store_true", help="2 rounds of a twentieth of the steps")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the frameworks")
@@ -157,16 +186,25 @@ def main() -> None:
 
     import report
 
-    results: Results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    results: Results = {"calls": {}, "workloads": {}}
+    if options.json.exists():
+        results |= json.loads(options.json.read_text())
+    few = min(options.rounds, options.peer_rounds or options.rounds)
+    rounds = {name: few if name in PEERS else options.rounds for name in options.frameworks}
+    call = datetime.datetime.now().isoformat(" ", "seconds")
     if options.rounds:
-        results["machine"] = machine(options.python) | {"rounds": options.rounds}
+        results["calls"][call] = machine(options.python) | {"steps": options.steps}
+        minutes = expected(results, options.workloads, rounds, options.steps) / 60
+        if minutes:
+            print(f"about {minutes:.0f} minutes, going by the last results", flush=True)
     for name in options.workloads if options.rounds else []:
         if name == "import":
-            row = measure_imports(options.frameworks, options.python, options.rounds)
+            cells = measure_imports(options.frameworks, options.python, rounds)
         else:
-            arguments = (options.python, options.rounds, options.steps)
-            row = measure(name, options.frameworks, *arguments)
-        results.setdefault("workloads", {})[name] = row
+            cells = measure(name, options.frameworks, options.python, rounds, options.steps)
+        row = results["workloads"].setdefault(name, {})
+        new = {n: cell for n, cell in cells.items() if "absent" not in cell or n not in row}
+        row |= {n: cell | {"call": call} for n, cell in new.items()}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(results, indent=1))
         print(report.terminal(name, row), flush=True)

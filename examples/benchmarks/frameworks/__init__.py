@@ -37,3 +37,5 @@ FRAMEWORKS = {
     "lightning": Framework("Lightning", "on_lightning", imports="lightning"),
     "skorch": Framework("skorch", "on_skorch", imports="skorch"),
 }
+
+PEERS = ("keras-torch", "keras-jax", "keras-tf", "lightning", "skorch")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,34 +23,52 @@ def prepare(workload: Any, x: Any, y: Any, ours: bool = False, compiled: bool = 
     model = workload.twin()
     if compiled:
         model.compile()
+    loader = workload.loader(x, y)
     x, y = [torch.from_numpy(a) for a in x], [torch.from_numpy(a) for a in y]
     if workload.kind == "fit":
-        return _fit(workload, model.train(), x, y, ours)
+        batches = partial(_loaded, loader) if loader else partial(_shuffled, x, y, workload.batch)
+        return _fit(workload, model.train(), batches, ours)
     if ours:
         raise NotImplementedError("an optimizer is for training")
     return (_evaluate if workload.kind == "evaluate" else _predict)(workload, model.eval(), x, y)
 
 
-def _fit(workload: Any, model: nn.Module, x: Any, y: Any, ours: bool) -> Callable[[], Any]:
+Tensors = list[torch.Tensor]
+Pass = Iterator[tuple[Tensors, Tensors]]
+
+
+def _shuffled(x: Tensors, y: Tensors, size: int) -> Pass:
+    for index in torch.randperm(len(x[0])).split(size):
+        yield [t[index] for t in x], [t[index] for t in y]
+
+
+def _loaded(loader: Any) -> Pass:
+    return (([x], [y]) for x, y in loader)
+
+
+def _fit(
+    workload: Any, model: nn.Module, batches: Callable[[], Pass], ours: bool
+) -> Callable[[], Any]:
     parameters = list(model.parameters())
     update = _our_update(workload, parameters) if ours else _update(workload, parameters)
     hooks = [_hook] * workload.callbacks
 
     def epoch() -> list[float]:
         sums: list[Any] = []
-        for step, index in enumerate(torch.randperm(len(x[0])).split(workload.batch)):
+        rows = 0
+        for step, (inputs, targets) in enumerate(batches()):
             for hook in hooks:
                 hook(step)
-            targets = [t[index] for t in y]
-            outputs = model(*[t[index] for t in x])
+            outputs = model(*inputs)
             loss = workload.loss(outputs, targets)
             update(loss)
             with torch.no_grad():
-                values = [loss.detach() * len(index), *workload.measure(outputs, targets)]
+                values = [loss.detach() * len(inputs[0]), *workload.measure(outputs, targets)]
                 sums = [a + b for a, b in zip(sums, values, strict=True)] if sums else values
+            rows += len(inputs[0])
             for hook in hooks:
                 hook(step)
-        return [total.item() / len(x[0]) for total in sums]
+        return [total.item() / rows for total in sums]
 
     return epoch
 

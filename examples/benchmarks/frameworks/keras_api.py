@@ -13,13 +13,13 @@ def prepare(workload: Any, x: Any, y: Any, package: str, **options: Any) -> Call
     model = workload.build(keras)
     optimizer = getattr(keras.optimizers, workload.optimizer)()
     model.compile(optimizer, **workload.settings(keras), **options)
-    x, y = (arrays[0] if len(arrays) == 1 else arrays for arrays in (x, y))
-    common = {"batch_size": workload.batch, "verbose": 0}
+    data = workload.feed(keras, x, y) | {"verbose": 0}
     if workload.kind == "predict":
-        return lambda: model.predict(x, **common) is None
+        del data["y"]
+        return lambda: model.predict(**data) is None
     callbacks = [_listener(keras) for _ in range(workload.callbacks)]
     run = model.fit if workload.kind == "fit" else model.evaluate
-    return lambda: run(x, y, callbacks=callbacks, **common) is None
+    return lambda: run(callbacks=callbacks, **data) is None
 
 
 def _listener(keras: Any) -> Any:

@@ -64,9 +64,9 @@ class Listener(lightning.Callback):
 
 def prepare(workload: Any, x: Any, y: Any) -> Callable[[], float]:
     model = Module(workload, len(x))
-    tensors = [torch.from_numpy(a) for a in (*x, *y)]
     training = workload.kind == "fit"
-    loader = DataLoader(TensorDataset(*tensors), workload.batch, shuffle=training)
+    tensors = TensorDataset(*(torch.from_numpy(a) for a in (*x, *y)))
+    loader = workload.loader(x, y) or DataLoader(tensors, workload.batch, shuffle=training)
     clock = Clock()
 
     def epoch() -> float:

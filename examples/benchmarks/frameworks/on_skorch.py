@@ -24,7 +24,7 @@ class Listener(Callback):  # type: ignore[misc]
 
 
 def prepare(workload: Any, x: Any, y: Any) -> Callable[[], Any]:
-    if len(x) > 1 or workload.kind == "evaluate":
+    if len(x) > 1 or workload.kind == "evaluate" or workload.loader(x, y):
         raise NotImplementedError("skorch has no form of its own for this workload")
 
     class Criterion(nn.Module):

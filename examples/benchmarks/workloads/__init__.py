@@ -20,6 +20,8 @@ WORKLOADS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "predict-1024": ("mlp", "Mlp", {"kind": "predict", "batch": 1024, "steps": 100}),
     "evaluate-32": ("mlp", "Mlp", {"kind": "evaluate", "batch": 32, "steps": 2000}),
     "evaluate-1024": ("mlp", "Mlp", {"kind": "evaluate", "batch": 1024, "steps": 100}),
+    "data": ("data", "Data", {}),
+    "data-loader": ("data", "Data", {"by_loader": True}),
     "overhead": ("overhead", "Overhead", {}),
     "overhead-3": ("overhead", "Overhead", {"callbacks": 3}),
 }

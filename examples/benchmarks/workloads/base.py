@@ -33,6 +33,15 @@ class Workload:
         """Loss and metrics for `compile`."""
         raise NotImplementedError
 
+    def feed(self, keras: Any, x: Arrays, y: Arrays) -> dict[str, Any]:
+        """Arguments of `fit` and `evaluate` that say what the data are."""
+        x, y = (arrays[0] if len(arrays) == 1 else arrays for arrays in (x, y))
+        return {"x": x, "y": y, "batch_size": self.batch}
+
+    def loader(self, x: Arrays, y: Arrays) -> Any:
+        """The DataLoader of batches (x, y) that the twin is trained by; None: arrays in memory."""
+        return None
+
     def twin(self) -> nn.Module:
         """The model as a torch user writes it; takes the inputs one by one."""
         raise NotImplementedError
