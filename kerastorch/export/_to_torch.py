@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from kerastorch import layers, tree
 from kerastorch._graph import KerasTensor, Node, identifier, map_symbolic, symbolic_leaves
-from kerastorch.export._table import HELPERS, TABLE, Part, Site, function_name, literal
+from kerastorch.export._helpers import HELPERS
+from kerastorch.export._part import Part, Site, function_name, literal
+from kerastorch.export._table import TABLE
 from kerastorch.layers._layer import Layer
 from kerastorch.saving._durable import replacing
 
@@ -33,7 +35,12 @@ _PREFIX = {operator.neg: "-", operator.pos: "+", operator.invert: "~"}
 
 
 #: What takes tensors in several arguments.
-_SEVERAL = {layers.RNN.call, layers.MultiHeadAttention.call}
+_SEVERAL = {
+    layers.RNN.call,
+    layers.MultiHeadAttention.call,
+    layers.LSTMCell.call,
+    layers.StackedRNNCells.call,
+}
 
 
 def to_torch(model: Any, filepath: str | os.PathLike[str] | None = None) -> nn.Module:
@@ -42,13 +49,15 @@ def to_torch(model: Any, filepath: str | os.PathLike[str] | None = None) -> nn.M
     The class in the source has ``nn.Linear``, ``nn.Conv2d``, ``nn.LSTM`` and the like, one for each
     layer and under its name, and a ``forward`` with a line for each. Inputs and outputs have the
     shapes and the structure of the model's; where torch's modules want channels first, a line says so.
+    What torch has no module for is a short class in the source: cells with other activations or with
+    masks, for one, run in a loop over the steps.
     Weights are copies. Outputs are the model's in evaluation mode. In training, torch's rules hold:
     ``nn.BatchNorm`` follows the unbiased variance, and dropout within recurrent layers is left out.
     To keep the module, keep its source and its state_dict: the class cannot be pickled.
 
     Args:
         model: a functional or Sequential model in one floating-point dtype. Its layers must be those
-            of this package, of `torch.nn`, or functions of torch, without masks of steps.
+            of this package, of `torch.nn`, or functions of torch.
         filepath: also write ``filepath.py`` and the weights, ``filepath.pt``.
 
     Raises:
@@ -181,7 +190,7 @@ class _Writer:
     def __init__(self, file: _File, model: Any):
         self.file, self.model = file, model
         self.attributes = _Names([*dir(nn.Module()), "source"])
-        self.locals = _Names(["inputs"])
+        self.locals = _Names(["inputs", *HELPERS])
         self.init: list[str] = []
         self.lines: list[str] = []
         self.state: dict[str, Tensor] = {}
@@ -246,7 +255,7 @@ class _Writer:
         module = node.target
         kwargs = {k: v for k, v in node.kwargs.items() if v is not None}
         more = [kwargs.pop("initial_state")] if "initial_state" in kwargs else []
-        site = Site(module, symbolic_leaves([*node.args, *more]), kwargs)
+        site = Site(module, symbolic_leaves([*node.args, *more]), kwargs, node.args)
         if _is_graph(module):
             places = iter(f"{{{i}}}" for i in range(len(site.inputs)))
             inputs = module._inputs
@@ -265,7 +274,7 @@ class _Writer:
             several = getattr(module.call, "__func__", None) in _SEVERAL
             if len(node.args) > 1 and not (several and all(_holds_tensors([a]) for a in node.args)):
                 site.refuse("is called with several arguments")
-            if module._mixed:
+            if any(getattr(inner, "_mixed", False) for inner in module.modules()):
                 raise ValueError(
                     f"to_torch: {module._title()} computes in {module.compute_dtype} on weights in "
                     f"{module.variable_dtype}. Use model.export(...), or policies of one dtype and "
@@ -280,8 +289,7 @@ class _Writer:
             part = Part(f"{{m}}({given})", _stock(module))
         if kwargs:
             site.refuse(f"is called with {', '.join(kwargs)}")
-        if part.helper:
-            self.file.helpers.add(part.helper)
+        self.file.helpers.update(part.helpers)
         return site, part
 
     def make(self, wanted: str, module: nn.Module, part: Any) -> None:
@@ -518,7 +526,7 @@ def _wrapped(line: str, end: str = "") -> str:
             cuts.append(at)
     name, _, value = line.partition(" = ")
     if at + 5 > _WIDTH and value:
-        return f"{name} = (\n{indent}    {value}\n{indent})"
+        return f"{name} = (\n{_wrapped(f'{indent}    {value}')}\n{indent})"
     body = [f"{indent}    {line[at + 1 : -1]}"]
     if len(body[0]) + 4 > _WIDTH:
         ends = zip([at, *reversed(cuts)], reversed(cuts), strict=False)
