@@ -23,7 +23,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from kerastorch.config import standardize_dtype
+from kerastorch.config import TEXT, _dtype_name, standardize_dtype
 
 # Stand-ins for unknown axes: divisible by 2**7 so that pooling, striding and reshaping succeed.
 _PROBES = (384, 640)
@@ -103,7 +103,7 @@ class KerasTensor:
         return str(getattr(target, "name", None) or getattr(target, "__name__", target))
 
     def __repr__(self) -> str:
-        dtype = str(self.dtype).removeprefix("torch.")
+        dtype = _dtype_name(self.dtype)
         named = f", name={self.name}" if self.node.kind == "placeholder" else ""
         return f"<KerasTensor shape={self.shape}, dtype={dtype}{named}>"
 
@@ -209,10 +209,9 @@ KerasTensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign
 def input_tensor(layer: Any, shape: Shape, dtype: Any) -> KerasTensor:
     """The symbolic tensor of an `InputLayer`; `shape` includes the batch axis."""
     node = Node("placeholder", layer)
+    kind = TEXT if dtype == "string" else standardize_dtype(dtype)
     probes = tuple(
-        torch.empty(
-            [p if n is None else n for n in shape], dtype=standardize_dtype(dtype), device="meta"
-        )
+        torch.empty([p if n is None else n for n in shape], dtype=kind, device="meta")
         for p in _PROBES
     )
     node.outputs = KerasTensor(probes, node)  # type: ignore[arg-type]

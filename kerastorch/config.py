@@ -85,4 +85,11 @@ def standardize_dtype(dtype: str | torch.dtype | type | None) -> torch.dtype:
     return found
 
 
+def _dtype_name(dtype: torch.dtype) -> str:
+    """The name that Keras has for a dtype."""
+    return "string" if dtype is TEXT else str(dtype).removeprefix("torch.")
+
+
+#: What symbolic tensors of text have as dtype: one without arithmetic. Text itself is in NumPy arrays.
+TEXT: torch.dtype = torch.bits8
 _PYTHON_TYPES: dict[type, torch.dtype | None] = {bool: torch.bool, int: torch.int64, float: None}

@@ -66,7 +66,7 @@ def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
             label = name + "".join(f"[{key!r}]" for key in path)
             tensor = None if leaf is None else to_tensor(leaf, label)
             if tensor is not None:
-                if tensor.dim() == 0:
+                if tensor.ndim == 0:
                     raise ValueError(
                         f"{label} is a scalar; its first axis must be the samples. Does a Dataset need batch()?"
                     )
@@ -91,7 +91,8 @@ def _outer(value: Any, name: str) -> Any:
         first = value[0]
         while isinstance(first, (list, tuple)) and first:
             first = first[0]
-        if isinstance(first, (bool, int, float, np.generic)):
+        text = name == "x" and isinstance(first, (str, bytes))
+        if text or isinstance(first, (bool, int, float, np.generic)):
             try:
                 return np.asarray(value)
             except ValueError as error:
@@ -122,6 +123,8 @@ def to_tensor(leaf: Any, label: str) -> torch.Tensor:
             "a Dataset, a PyDataset, a generator, or a list or dict of arrays."
         )
     array = np.asarray(leaf)
+    if label.startswith("x") and not hasattr(leaf, "columns") and _is_text(array):
+        return array  # type: ignore[return-value]  # torch has no text: it is left to the layers
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
@@ -148,6 +151,13 @@ def to_tensor(leaf: Any, label: str) -> torch.Tensor:
         # torch warns of read-only arrays; nothing here writes to the data.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
+
+
+def _is_text(array: np.ndarray[Any, Any]) -> bool:
+    if array.dtype == object:
+        kinds = set(map(type, array.ravel().tolist()))
+        return bool(kinds) and all(issubclass(kind, (str, bytes)) for kind in kinds)
+    return array.dtype.kind in "US"
 
 
 def _signed(array: np.ndarray[Any, Any], label: str) -> np.ndarray[Any, Any]:

@@ -74,6 +74,15 @@ from kerastorch.layers._pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
 from kerastorch.layers._pooling import MaxPooling1D as MaxPooling1D
 from kerastorch.layers._pooling import MaxPooling2D as MaxPooling2D
 from kerastorch.layers._pooling import MaxPooling3D as MaxPooling3D
+from kerastorch.layers._preprocessing._category import CategoryEncoding as CategoryEncoding
+from kerastorch.layers._preprocessing._discretization import Discretization as Discretization
+from kerastorch.layers._preprocessing._hashing import HashedCrossing as HashedCrossing
+from kerastorch.layers._preprocessing._hashing import Hashing as Hashing
+from kerastorch.layers._preprocessing._lookup import IntegerLookup as IntegerLookup
+from kerastorch.layers._preprocessing._lookup import StringLookup as StringLookup
+from kerastorch.layers._preprocessing._normalization import Normalization as Normalization
+from kerastorch.layers._preprocessing._normalization import Rescaling as Rescaling
+from kerastorch.layers._preprocessing._text import TextVectorization as TextVectorization
 from kerastorch.layers._recurrent import GRU as GRU
 from kerastorch.layers._recurrent import LSTM as LSTM
 from kerastorch.layers._recurrent import SimpleRNN as SimpleRNN

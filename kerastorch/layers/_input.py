@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerastorch._graph import KerasTensor, Shape, input_tensor
-from kerastorch.config import floatx
+from kerastorch.config import _dtype_name, floatx
 from kerastorch.layers._layer import Layer, registry
 
 
@@ -47,7 +47,7 @@ class InputLayer(Layer):
     @property
     def dtype(self) -> str:
         """Name of the dtype of the input."""
-        return str(self.output.dtype).removeprefix("torch.")
+        return _dtype_name(self.output.dtype)
 
     def call(self, inputs: Any) -> Any:
         """The input itself."""
@@ -93,7 +93,7 @@ def Input(
     Args:
         shape: axes without the batch axis; None for an axis of unknown size.
         batch_size: fixed size of the batch axis.
-        dtype: dtype of the data (default `kerastorch.config.floatx`).
+        dtype: dtype of the data (default `kerastorch.config.floatx`), ``"string"`` for arrays of text.
         batch_shape: all axes, instead of `shape` and `batch_size`.
         name: the name by which data is given in a dict.
 

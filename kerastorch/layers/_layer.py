@@ -357,7 +357,7 @@ class Layer(Weighted):
             return type(value)(self._convert(item) for item in value)
         if type(value) in (dict, immutable_dict):
             return {key: self._convert(item) for key, item in value.items()}
-        if isinstance(value, (np.ndarray, np.generic)):
+        if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "USO":
             value = torch.as_tensor(value, device=self._device())
         if not (isinstance(value, torch.Tensor) and self.autocast and value.is_floating_point()):
             return value

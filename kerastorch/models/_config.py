@@ -27,6 +27,7 @@ from kerastorch._graph import (
     symbolic_leaves,
 )
 from kerastorch._registry import deserialize, serialize
+from kerastorch.config import _dtype_name
 from kerastorch.layers._layer import Layer
 
 #: Arguments that go by a name in `torch`.
@@ -85,7 +86,7 @@ def to_config(model: Any) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         """Arguments of a recorded call as JSON-like data."""
         if isinstance(value, KerasTensor):
-            dtype = str(value.dtype).removeprefix("torch.")
+            dtype = _dtype_name(value.dtype)
             config = {"shape": value.shape, "dtype": dtype, "keras_history": history(value)}
             return {"class_name": "__keras_tensor__", "config": config}
         if isinstance(value, torch.Tensor):

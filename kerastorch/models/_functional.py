@@ -23,6 +23,7 @@ from kerastorch._graph import (
     to_fx,
 )
 from kerastorch._registry import snake_case
+from kerastorch.config import TEXT
 from kerastorch.layers._endpoints import AddLoss, AddMetric
 from kerastorch.layers._input import InputLayer
 from kerastorch.layers._layer import Layer
@@ -266,22 +267,22 @@ class Functional(Model, fx.GraphModule):
             f"Expected a dict with keys {expected}, received keys {list(given)}."
         )
 
-    def _standardize(self, value: Any, spec: KerasTensor) -> torch.Tensor:
+    def _standardize(self, value: Any, spec: KerasTensor) -> Any:
         if isinstance(value, KerasTensor):
-            return value  # type: ignore[return-value]
-        given = value
-        if not isinstance(value, torch.Tensor):
-            array = np.asarray(value)
-            if array.dtype.kind not in "biufc":
+            return value
+        given, text = value, spec.dtype is TEXT
+        if text or not isinstance(value, torch.Tensor):
+            array = value if isinstance(value, torch.Tensor) else np.asarray(value)
+            if getattr(array.dtype, "kind", "") not in tuple("USO" if text else "biufc"):
+                what = "text" if text else "a tensor or an array of numbers"
                 raise TypeError(
-                    f"{self._title()}: input {spec.name!r} must be a tensor or an array of numbers, "
-                    f"received {value!r:.80}."
+                    f"{self._title()}: input {spec.name!r} must be {what}, received {value!r:.80}."
                 )
-            value = torch.as_tensor(array, device=self._device())
+            value = array if text else torch.as_tensor(array, device=self._device())
         shape = spec.shape
-        if value.dim() == len(shape) - 1 and shape[-1] == 1:
-            value = value.unsqueeze(-1)
-        if value.dim() != len(shape) or any(
+        if value.ndim == len(shape) - 1 and shape[-1] == 1:
+            value = value[..., None]
+        if value.ndim != len(shape) or any(
             n is not None and n != m and not self._inferred
             for m, n in zip(value.shape[1:], shape[1:], strict=True)
         ):
@@ -289,7 +290,7 @@ class Functional(Model, fx.GraphModule):
                 f"{self._title()}: input {spec.name!r} must have shape {shape}, "
                 f"received {tuple(value.shape)}."
             )
-        if given is not value or not value.is_floating_point():
+        if not text and (given is not value or not value.is_floating_point()):
             value = value.to(spec.dtype)
         return value
 
@@ -436,14 +437,20 @@ def _input_layer(tensor: KerasTensor) -> Any:
     return node.target if node.kind == "placeholder" else InputLayer(tensor=tensor)
 
 
+_SCALARS = (bool, int, float, str, bytes, np.generic)
+_ARRAYS = (torch.Tensor, np.ndarray, KerasTensor)
+
+
 def _leaves(value: Any) -> list[Any]:
-    """Tensors and arrays, left to right. Python numbers, also nested, are one array."""
+    """Tensors and arrays, left to right. Python numbers and text, also nested, are one array."""
     if isinstance(value, dict):
         value = list(value.values())
     first = value
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
-    if not isinstance(value, (list, tuple)) or isinstance(first, (bool, int, float, np.generic)):
+    if not isinstance(value, (list, tuple)) or (
+        isinstance(first, _SCALARS) and not any(isinstance(item, _ARRAYS) for item in value)
+    ):
         return [value]
     return [leaf for item in value for leaf in _leaves(item)]
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from kerastorch._graph import KerasTensor, Node, symbolic_leaves
+from kerastorch.config import _dtype_name
 from kerastorch.models._layout import Box, Edge, Point, arrange
 from kerastorch.models._model import Model
 from kerastorch.models._sequential import Sequential
@@ -142,7 +143,7 @@ def _box(what: Any, key: str, name: str, taken: list[Any], given: list[Any], sho
         rows.append(_Row("Output shape", _each(map(_shapes, given))))
     if show.dtype:
         leaves = itertools.chain(*map(symbolic_leaves, given))
-        dtypes = (str(leaf.dtype).removeprefix("torch.") for leaf in leaves)
+        dtypes = (_dtype_name(leaf.dtype) for leaf in leaves)
         rows.append(_Row("Output dtype", _each(dtypes)))
     flags = [] if function else [p.requires_grad for _, p in nn.Module.named_parameters(what)]
     if show.trainable and flags:

@@ -124,10 +124,11 @@ class Sequential(Functional):
         self._begin(tuple(input_shape), None)
 
     def _begin(self, shape: tuple[int | None, ...], dtype: Any) -> None:
+        dtype = dtype or getattr(self._stack[0], "_reads", None) or floatx()
         running, _running[:] = list(_running), []
         try:
             with real_tensors():
-                self._chain.append(Input(batch_shape=(None, *shape[1:]), dtype=dtype or floatx()))
+                self._chain.append(Input(batch_shape=(None, *shape[1:]), dtype=dtype))
                 self._remake()
                 self._inferred = True
         finally:
@@ -143,7 +144,10 @@ class Sequential(Functional):
             raise ValueError(f"{self._title()} takes one tensor, received {len(leaves)}.")
         dtype = getattr(leaves[0], "dtype", None)
         known = isinstance(dtype, torch.dtype) and not dtype.is_floating_point
-        self._begin(leaves[0].shape, dtype if known and dtype is not torch.uint8 else None)
+        text = isinstance(dtype, np.dtype) and dtype.kind in "USO"
+        known_dtype = dtype if known and dtype is not torch.uint8 else None
+        shape = leaves[0].shape if hasattr(leaves[0], "shape") else np.shape(leaves[0])
+        self._begin(shape, "string" if text else known_dtype)
 
     def _build_from(self, x: Any) -> None:
         if not self.built:

@@ -1,4 +1,4 @@
-"""The ``.keras`` archive: a zip of metadata.json, config.json and model.weights.h5."""
+"""The ``.keras`` archive: a zip of metadata.json, config.json, model.weights.h5 and assets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import IO, Any
 
@@ -26,10 +26,13 @@ _MOST_CONFIG = 12 * 2**20
 
 
 def write_archive(
-    file: IO[bytes], config: dict[str, Any], write_weights: Callable[[IO[bytes]], list[Span]]
+    file: IO[bytes],
+    config: dict[str, Any],
+    write_weights: Callable[[IO[bytes]], list[Span]],
+    assets: dict[str, bytes],
 ) -> None:
-    """Write the archive of a configuration and of what `write_weights` writes; it gives the checksums
-    that it knows already."""
+    """Write the archive of a configuration, of what `write_weights` writes, which gives the checksums
+    that it knows already, and of files by name."""
     metadata = {
         "keras_version": FORMAT,
         "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
@@ -37,6 +40,8 @@ def write_archive(
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(_METADATA, json.dumps(metadata))
         archive.writestr(_CONFIG, json.dumps(config))
+        for name, content in assets.items():
+            archive.writestr(name, content)
         info = zipfile.ZipInfo(_WEIGHTS, datetime.now().timetuple()[:6])
         info.header_offset, info.CRC, info.compress_size = file.tell(), 0, 0
         file.write(info.FileHeader(zip64=True))
@@ -105,9 +110,7 @@ class Archive:
 
     def _json(self, name: str) -> dict[str, Any]:
         info = self._members.get(name)
-        if (
-            info and info.file_size > _MOST_CONFIG + self.size // 32
-        ):  # Python makes 20 times that of it
+        if info and info.file_size > self._most_text:  # Python makes 20 times that of it
             raise ValueError(f"{self.title}: {name} has {info.file_size} bytes. It is not read.")
         try:
             content = json.loads(self._member(name).read())
@@ -116,6 +119,23 @@ class Archive:
         if not isinstance(content, dict):
             raise ValueError(f"{self.title}: {name} does not describe a model.")
         return content
+
+    @property
+    def _most_text(self) -> int:
+        """The bytes of text that are read from the archive."""
+        return _MOST_CONFIG + self.size // 32
+
+    def below(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """The files in a folder, their names without it; what is stored without packing may be as large
+        as the archive."""
+        for name, info in self._members.items():
+            if not name.startswith(folder) or name.endswith("/"):
+                continue
+            if info.file_size > max(self._most_text, info.compress_size):
+                raise ValueError(
+                    f"{self.title}: {name} has {info.file_size} bytes. It is not read."
+                )
+            yield name.removeprefix(folder), self._member(name).read()
 
     def weights(self) -> IO[bytes]:
         """The member with the weights as a file, its checksum verified."""

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from kerastorch._registry import custom_object_scope, deserialize, serialize_object
 from kerastorch.saving._archive import Archive, write_archive
+from kerastorch.saving._assets import collected, restore
 from kerastorch.saving._budget import budget
 from kerastorch.saving._crc import Span
 from kerastorch.saving._durable import replacing
@@ -75,12 +76,16 @@ def save_model(
     optimizer = getattr(model, "optimizer", None) if include_optimizer else None
     if optimizer is not None and not (hasattr(optimizer, "save_own_variables") and optimizer.built):
         optimizer = None  # torch's own optimizers, and one that has not begun
-    config = _config_of(model, include_optimizer)
+    config, found = _config_of(model, include_optimizer), entries(model, optimizer)
+    assets = collected(found)
     if _is_legacy(path):
+        if assets:
+            raise NotImplementedError(
+                f"save: the older HDF5 format cannot hold {', '.join(assets)}. Use the extension .keras."
+            )
         with replacing(path) as file:
             write_legacy(file, model, config, optimizer)
         return
-    found = entries(model, optimizer)
 
     def write_weights(file: IO[bytes]) -> list[Span]:
         with H5Writer(file, checksums=False) as writer:  # the archive has one for all
@@ -88,7 +93,7 @@ def save_model(
         return writer.spans
 
     with replacing(path) as file:
-        write_archive(file, config, write_weights)
+        write_archive(file, config, write_weights, assets)
 
 
 def load_model(
@@ -106,7 +111,7 @@ def load_model(
     """
     path = _existing("load_model", filepath)
     with open(path, "rb") as file, custom_object_scope(custom_objects):
-        title, config = repr(str(path)), None
+        title, config, archive = repr(str(path)), None, None
         content: IO[bytes] = file
         if _is_zip(file):
             archive = Archive(file, title)
@@ -122,6 +127,8 @@ def load_model(
                 config, legacy = config_in(reader), LegacyReader(reader, "model_weights")
             with budget(reader.total):
                 model = _rebuilt(config, title)
+                if archive is not None:  # before weights, whose shapes may depend on them
+                    restore(entries(model), archive)
             compiled = bool(compile and config.get("compile_config"))
             if compiled:
                 model.compile_from_config(config["compile_config"])

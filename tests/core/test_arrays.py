@@ -140,7 +140,7 @@ def test_frames() -> None:
         ((X[:0],), ValueError, "no rows"),
         ((3.0,), TypeError, "x is float"),
         (("text",), TypeError, "x is str"),
-        ((np.array(["a", "b"]),), ValueError, "dtype <U1: expected numbers"),
+        ((X, np.array(["a"] * 10)), ValueError, "y has dtype <U1: expected numbers"),
         ((np.array([[1], [1, 2]], dtype=object),), ValueError, "uneven length must be padded"),
         ((np.array(3.0),), ValueError, "x is a scalar"),
         ((np.array(["2020-01-01"], dtype="datetime64[D]"),), ValueError, "Encode text and dates"),

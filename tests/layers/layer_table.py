@@ -215,6 +215,7 @@ def _table() -> Iterator[Case]:
     yield from _attention()
     yield from _merging()
     yield from _normalization()
+    yield from _preprocessing()
     yield from _noise()
     yield from _reshaping()
 
@@ -448,6 +449,13 @@ def _noise() -> Iterator[Case]:
     yield Case("SpatialDropout2D", (4, 5, 4, 3), {"rate": 0.5, "seed": 1}, (1,), random=True)
     yield Case("SpatialDropout2D", (4, 3, 5, 4), {"rate": 0.5, **FIRST}, (2,), random=True)
     yield Case("SpatialDropout3D", (4, 2, 2, 4, 3), {"rate": 0.5}, (1,), random=True)
+
+
+def _preprocessing() -> Iterator[Case]:
+    statistics = {"mean": [1.0, 2.0, 3.0], "variance": [0.5, 1.0, 2.0]}
+    yield Case("Normalization", (2, 4, 3), statistics, (1,))
+    yield Case("Normalization", (2, 3), {"mean": 1.0, "variance": 4.0, "invert": True}, sweep=True)
+    yield Case("Rescaling", (2, 4, 3), {"scale": 0.25, "offset": -1.0}, (1,))
 
 
 def _reshaping() -> Iterator[Case]:

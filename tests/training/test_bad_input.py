@@ -36,7 +36,7 @@ FIT = {
         "sample_weight has 3",
     ),
     "empty": ({"x": X[:0], "y": Y[:0]}, ValueError, "empty"),
-    "strings": ({"x": np.array([["a"] * 4] * 12), "y": Y}, ValueError, "x has dtype"),
+    "strings": ({"x": np.array([["a"] * 4] * 12), "y": Y}, TypeError, "an array of numbers"),
     "objects": ({"x": np.array([[{}] * 4] * 12), "y": Y}, ValueError, "x holds Python objects"),
     "scalar": ({"x": 3.0, "y": Y}, TypeError, "x is float"),
     "missing input": ({"x": {"other": X}, "y": Y}, ValueError, "'features' is missing"),

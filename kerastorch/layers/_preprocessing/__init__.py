@@ -1,0 +1,1 @@
+"""Layers whose state is a table or a vocabulary."""
