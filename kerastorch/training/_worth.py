@@ -32,9 +32,17 @@ def pays(model: Any, kind: str, steps: float | None, callbacks: CallbackList) ->
         and LONG_RUN.get(kind, steps + 1) <= steps
         and _has_compiler(model._device())
         and isinstance(model.optimizer, optimizers.Optimizer)
-        and all(map(_is_known, callbacks.listeners(kind)))
         and not any(isinstance(module, Convolution) for module in model.modules())
-        and all(map(_is_made_of_known, [*model.modules(), *_chosen(model), model.optimizer]))
+        and all_known(model, kind, callbacks)
+        and all(map(_is_made_of_known, [*_chosen(model), model.optimizer]))
+    )
+
+
+def all_known(model: Any, kind: str, callbacks: CallbackList) -> bool:
+    """Whether the code of the model, and of what hears of every batch, is this package's or torch's: then
+    nothing about the model changes during an epoch but the values of its tensors."""
+    return all(map(_is_known, callbacks.listeners(kind))) and all(
+        map(_is_made_of_known, model.modules())
     )
 
 
