@@ -25,7 +25,7 @@ def direct(model: Any) -> Callable[[Any], Any]:
     nodes = [] if not model.built else [n for n in model._calls() if n.kind == "call_module"]
     keys = {id(module): key for key, module in model._modules.items()}
     if not _is_as_recorded(model, keys, nodes):
-        return model  # type: ignore[no-any-return]
+        return model
     parts = {key: _call(module, model._compute) for key, module in model._modules.items()}
     parts |= {keys[id(node.target)]: node.target for node in nodes if not _is_plain(node)}
     parts |= {key: getattr(model, key) for _, key in model._constants}
