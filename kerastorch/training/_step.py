@@ -21,7 +21,7 @@ from kerastorch.training._capture import CapturedSteps
 from kerastorch.training._grading import Grader
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
-from kerastorch.training._worth import all_known, pays
+from kerastorch.training._worth import is_settled, model_is_settled, pays
 
 
 class Stepper(Layer):
@@ -348,9 +348,10 @@ class Stepper(Layer):
         if compiled is not None and not self._compile_arguments["run_eagerly"]:
             wanted = self._compile_arguments["jit_compile"]
             if wanted is True or (wanted and pays(self, kind, steps, callbacks)):
-                return compiled.captured.of(self, kind, quiet=wanted is not True)
+                fixed = is_settled(self, kind, callbacks)
+                return compiled.captured.of(self, kind, wanted is not True, fixed)
         step = getattr(self, f"{kind}_step")
-        if (compiled is None or not self._compile_arguments["run_eagerly"]) and all_known(
+        if (compiled is None or not self._compile_arguments["run_eagerly"]) and model_is_settled(
             self, kind, callbacks
         ):
             call = self._directly()
