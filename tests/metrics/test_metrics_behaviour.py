@@ -447,14 +447,14 @@ def test_direction():
             assert make(name, CASES[name][0][0])[0]._direction == direction, name
 
 
-def test_a_metric_without_variables_can_be_reset() -> None:
-    class Last(keras.metrics.Metric):
+def test_a_metric_without_variables_can_be_reset():
+    class Last(metrics.Metric):
         value = 0.0
 
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        def update_state(self, y_true, y_pred, sample_weight=None):
             self.value = float(y_pred[-1])
 
-        def result(self) -> float:
+        def result(self):
             return self.value
 
     metric = Last()

@@ -447,7 +447,7 @@ def test_tensors_that_take_the_place_of_others_are_found(
                 X, Y, batch_size=4, epochs=3, verbose=0, shuffle=False, callbacks=[callback()]
             ).history
         )
-    assert len(calls) == (3 if callback is BetweenEpochs else 26)
+    assert len(calls) == (3 if callback is BetweenEpochs else 25)
     for name, values in histories[0].items():
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-5)
 
