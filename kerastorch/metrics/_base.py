@@ -123,7 +123,7 @@ class Metric(Module):
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        variables = self.variables
+        variables: list[torch.Tensor] = [*self.variables]
         if variables:
             with torch.no_grad():
                 torch._foreach_zero_(variables)
