@@ -325,9 +325,31 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
     >>> softmax([0.0, 0.0])
     tensor([0.5000, 0.5000])
     """
-    if isinstance(axis, int):
-        return torch.softmax(_tensor(x), axis)
-    return torch.exp(log_softmax(x, axis))
+    if not isinstance(axis, int):
+        return torch.exp(log_softmax(x, axis))
+    p = torch.softmax(_tensor(x), axis)
+    if type(p) is Tensor and not (
+        p.requires_grad or torch.compiler.is_compiling() or p.is_inference()
+    ):
+        p._sums_to_one = axis % max(p.ndim, 1), p._version  # type: ignore[attr-defined]
+    return p
+
+
+def sums_to_one(p: Tensor, axis: int) -> bool:
+    """Whether `p` is known to be what a softmax over `axis` gave, unchanged since."""
+    if torch.compiler.is_compiling():
+        return False
+    made_by: Any = p.grad_fn
+    if made_by is None:
+        mark = getattr(p, "_sums_to_one", None)
+        return mark is not None and mark == (axis % p.ndim, p._version)
+    if made_by.name() != "SoftmaxBackward0":
+        return False
+    saved = made_by._saved_dim
+    return axis % p.ndim == (p.ndim - 1 if saved == _MINUS_ONE else saved)
+
+
+_MINUS_ONE = 2**64 - 1  # how autograd shows a saved axis of -1
 
 
 def log_softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:

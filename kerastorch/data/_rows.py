@@ -12,7 +12,7 @@ import torch
 from kerastorch import tree
 
 #: Bytes gathered at once when rows come in another order, for 64 batches at most, which are views of them.
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 
 class Rows:

@@ -12,6 +12,8 @@ from kerastorch.layers._layer import Layer, registry
 class AddLoss(Layer):
     """Adds its input, or the mean of it where it is no scalar, to the training loss."""
 
+    _adds = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.built = True
@@ -24,6 +26,8 @@ class AddLoss(Layer):
 
 class AddMetric(Layer):
     """Reports the mean of its input over an epoch as `metric_name`."""
+
+    _adds = True
 
     def __init__(self, metric_name: str, aggregation: str = "mean", **kwargs: Any) -> None:
         super().__init__(**kwargs)

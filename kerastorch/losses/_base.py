@@ -21,8 +21,8 @@ registry = Registry("loss", "losses")
 
 #: The default reduction.
 MEAN = "sum_over_batch_size"
-_MEANS = (MEAN, "mean")
-_REDUCTIONS = (*_MEANS, "sum", "mean_with_sample_weight", "none", None)
+MEANS = (MEAN, "mean")
+_REDUCTIONS = (*MEANS, "sum", "mean_with_sample_weight", "none", None)
 HALF = (torch.float16, torch.bfloat16)
 
 #: Functions whose targets are class numbers, which must not be rounded to a float's precision.
@@ -163,7 +163,7 @@ def reduce_weighted(
         return values
     if reduction == "sum" or 0 in values.shape:
         return values.sum()
-    if reduction in _MEANS:
+    if reduction in MEANS:
         mean = values.mean()
         if valid is None:
             return mean
@@ -243,7 +243,7 @@ class Loss(Recorded):
         y_pred = _map_arrays(self._prediction, y_pred)
         like: Tensor = y_pred if isinstance(y_pred, torch.Tensor) else tree.flatten(y_pred)[0]
         y_true = _map_arrays(lambda y: self._target(y, like), y_true)
-        if sample_weight is None and mask is None and self.reduction in _MEANS:
+        if sample_weight is None and mask is None and self.reduction in MEANS:
             mean = self._mean(y_true, y_pred)
             if mean is not None:
                 return mean

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from kerastorch import config
+from kerastorch.activations._activations import sums_to_one
 from kerastorch.losses._base import (
     FUSED_MEANS,
     LABEL_FUNCTIONS,
@@ -35,18 +36,10 @@ def _clip(p: Tensor) -> Tensor:
     return p.clamp(config.epsilon(), 1.0 - config.epsilon())
 
 
-_MINUS_ONE = 2**64 - 1  # how autograd shows a saved axis of -1
-
-
 def _normalized(p: Tensor, axis: int) -> Tensor:
     """Probabilities divided by their sum along `axis`. Those that come straight from a softmax have
     the sum 1: dividing would change neither values nor gradients, and costs more than the softmax."""
-    made_by: Any = None if torch.compiler.is_compiling() else p.grad_fn
-    if made_by is not None and made_by.name() == "SoftmaxBackward0":
-        saved = made_by._saved_dim
-        if axis % p.ndim == (p.ndim - 1 if saved == _MINUS_ONE else saved):
-            return p
-    return p / p.sum(axis, keepdim=True)
+    return p if sums_to_one(p, axis) else p / p.sum(axis, keepdim=True)
 
 
 # -- yes or no -------------------------------------------------------------------------------------

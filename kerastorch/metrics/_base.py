@@ -123,8 +123,10 @@ class Metric(Module):
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        with torch.no_grad():
-            torch._foreach_zero_(list(self.variables))
+        variables: list[torch.Tensor] = [*self.variables]
+        if variables:
+            with torch.no_grad():
+                torch._foreach_zero_(variables)
 
     reset_states = reset_state
 

@@ -29,6 +29,7 @@ from kerastorch.layers._input import InputLayer
 from kerastorch.layers._layer import Layer
 from kerastorch.layers._mode import adopt, in_mode
 from kerastorch.models._config import to_config
+from kerastorch.models._direct import direct
 from kerastorch.models._model import Model
 
 #: What torch.fx would not write into its code as a name: it puts names between quotes as they are.
@@ -65,6 +66,7 @@ class Functional(Model, fx.GraphModule):
     _ends: list[KerasTensor]  # calls that no output depends on: add_loss, add_metric
     _constants: list[tuple[torch.Tensor, str]]
     _input_dtype: torch.dtype
+    _recorded_code: str  # of the graph before anybody edited it
 
     _inferred = False  # whether the input shape comes from the first data rather than an Input
 
@@ -128,6 +130,7 @@ class Functional(Model, fx.GraphModule):
         self.graph = to_fx(
             flat, outputs, nodes, lambda module: keys[id(module)], self._register_constant
         )
+        self.__dict__["_recorded_code"] = self._code
 
     def _calls(self) -> list[Node]:
         """The recorded calls in the order of their making."""
@@ -313,6 +316,9 @@ class Functional(Model, fx.GraphModule):
             first = args[0]
             args = tuple(self._by_name(first) if isinstance(first, dict) else _leaves(first))
         return super()._symbolic_call(*args, **kwargs)
+
+    def _directly(self) -> Any:
+        return direct(self)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The same as ``forward``."""

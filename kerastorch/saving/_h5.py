@@ -7,7 +7,9 @@ followed here: what a file stores is looked at first, and only plain numbers are
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
@@ -17,6 +19,7 @@ import torch
 
 from kerastorch.saving._budget import allowed
 from kerastorch.saving._crc import Span
+from kerastorch.saving._stretch import Stretch, stamp_of
 
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 #: The attribute with the mark of a set of files.
@@ -115,6 +118,8 @@ class H5Reader:
         self.data: dict[str, Any] = {}  # path -> dataset
         self.total = self._stored = 0
         self._size = size
+        self._handle = _handle(file) if self._file.userblock_size == 0 else None
+        self._stamp = (0, 0) if self._handle is None else stamp_of(self._handle)
         try:
             self._look(self._file, "", set())
             if self.total > allowed(size):
@@ -191,7 +196,7 @@ class H5Reader:
     def read_at(self, name: str, into: torch.Tensor | None = None) -> torch.Tensor:
         """An array, checked against its CRC-32; straight into the memory of `into` where that fits."""
         data = self.data[name]
-        target = None if into is None else _memory(into, data)
+        target = memory_of(into, data) if into is not None and into.is_contiguous() else None
         if target is None:
             target = np.empty(data.shape, data.dtype)
         try:
@@ -209,10 +214,33 @@ class H5Reader:
             target = target.astype(target.dtype.newbyteorder("="))
         return as_tensor(target)
 
+    def stretch(self, path: str, key: str) -> Stretch | None:
+        """An array of a module as a stretch of the file: see `stretch_at`."""
+        return self.stretch_at(self._name(path, key))
+
+    def stretch_at(self, name: str) -> Stretch | None:
+        """An array that stands in the file as it is, with a checksum; None if it does not."""
+        data, file = self.data[name], self._handle
+        if file is None or data.chunks or not data.size or not data.dtype.isnative:
+            return None
+        title = f"{self.title}: {name}"
+        try:
+            start, crc = data.id.get_offset(), _stored_crc(data)
+        except (OSError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{title} is damaged: {error}") from error
+        if start is None or crc is None:
+            return None
+        begin = _begin(data.dtype, data.shape)
+        return Stretch(file, self._stamp, start, data.dtype, data.shape, begin, crc, title)
+
     def verify(self) -> None:
         """Read everything once; raise if a checksum is wrong."""
         for name in self.data:
-            self.read_at(name)
+            stretch = self.stretch_at(name)
+            if stretch is not None:
+                stretch.verify()
+            else:
+                self.read_at(name)
 
     @staticmethod
     def _name(path: str, key: str) -> str:
@@ -225,11 +253,9 @@ class H5Reader:
             return None
         attributes = self._file[path or "/"].attrs
         if name not in attributes:
-            parts = [
-                self.text(path, f"{name}{i}")
-                for i in range(_MOST_PARTS)
-                if f"{name}{i}" in attributes
-            ]
+            numbered = (f"{name}{i}" for i in range(_MOST_PARTS))
+            there = itertools.takewhile(lambda part: part in attributes, numbered)
+            parts = [self.text(path, part) for part in there]
             return [text for part in parts for text in part or ()] if parts else None
         header = attributes.get_id(name)
         count = math.prod(header.shape)
@@ -258,8 +284,11 @@ class H5Reader:
 
 def crc_of(array: np.ndarray[Any, Any]) -> int:
     """CRC-32 of dtype, shape and bytes."""
-    start = zlib.crc32(f"{array.dtype.str}{array.shape}".encode())
-    return crc_of_bytes(array, start)
+    return crc_of_bytes(array, _begin(array.dtype, array.shape))
+
+
+def _begin(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    return zlib.crc32(f"{dtype.str}{shape}".encode())
 
 
 def crc_of_bytes(array: np.ndarray[Any, Any], start: int = 0) -> int:
@@ -275,9 +304,19 @@ def _stored_crc(data: Any) -> int | None:
     return int(data.attrs["crc32"])
 
 
-def _memory(tensor: torch.Tensor, data: Any) -> np.ndarray[Any, Any] | None:
-    """The tensor's memory as an array, if the bytes of `data` can stand there as they are."""
-    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+def _handle(file: IO[bytes]) -> int | None:
+    """The descriptor of a file on the disk."""
+    if not hasattr(os, "preadv"):
+        return None
+    try:
+        return file.fileno()
+    except (AttributeError, OSError):  # a part of an archive, or memory
+        return None
+
+
+def memory_of(tensor: torch.Tensor, data: Any) -> np.ndarray[Any, Any] | None:
+    """The tensor's memory as an array, if the values of `data` can stand there as they are."""
+    if tensor.device.type != "cpu":
         return None
     if tensor.dtype is torch.bfloat16:
         array = tensor.detach().view(torch.int16).numpy().view("V2")

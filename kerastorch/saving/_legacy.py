@@ -12,6 +12,7 @@ import torch
 
 from kerastorch.saving._archive import FORMAT
 from kerastorch.saving._h5 import H5Reader, as_array
+from kerastorch.saving._stretch import Stretch
 from kerastorch.saving._tree import Entry, own_values
 
 _TOP = "top_level_model_weights"
@@ -81,6 +82,10 @@ class LegacyReader:
     def read(self, path: str, key: str, into: torch.Tensor | None = None) -> torch.Tensor:
         """A weight."""
         return self._reader.read_at(self.data[path][int(key)], into)
+
+    def stretch(self, path: str, key: str) -> Stretch | None:
+        """A weight as a stretch of the file."""
+        return self._reader.stretch_at(self.data[path][int(key)])
 
     def __iter__(self) -> Iterator[str]:
         return (f"{path}/vars/{i}" for path, names in self.data.items() for i in range(len(names)))

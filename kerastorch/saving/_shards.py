@@ -14,6 +14,7 @@ import torch
 
 from kerastorch.saving._archive import check_name
 from kerastorch.saving._h5 import SET, H5Reader
+from kerastorch.saving._stretch import Stretch
 
 _MOST_INDEX = 64 * 2**20
 _END = ".weights.h5"
@@ -98,13 +99,17 @@ class ShardedReader:
         """An array, checked against its CRC-32."""
         return self._reader(path, key).read(path, key, into)
 
+    def stretch(self, path: str, key: str) -> Stretch | None:
+        """An array as a stretch of its file."""
+        return self._reader(path, key).stretch(path, key)
+
     def _reader(self, path: str, key: str) -> H5Reader:
         return self._where[f"{path}/vars/{key}" if path else f"vars/{key}"]
 
     def verify(self) -> None:
         """Read everything once; raise if a checksum is wrong."""
-        for name, reader in self._where.items():
-            reader.read_at(name)
+        for reader in set(self._where.values()):
+            reader.verify()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from kerastorch.saving._h5 import H5Reader, H5Writer
+from kerastorch.saving._h5 import H5Reader, H5Writer, memory_of
 from kerastorch.saving._legacy import LegacyReader
 from kerastorch.saving._shards import ShardedReader
 from kerastorch.saving._tree import OPTIMIZER_ASIDE, Entry
@@ -84,8 +85,9 @@ def read_entries(
 ) -> None:
     """Fill the values of a model.
 
-    Every shape is compared before anything is read, and everything is read before anything is
-    changed, unless `in_place`: then the model is new, and is thrown away when this raises.
+    Every shape is compared before anything is read, and everything is read, or read and compared with
+    its checksum, before anything is changed, unless `in_place`: then the model is new, and is thrown away
+    when this raises.
     """
     steps: list[Callable[[], Callable[[], Any]]] = []  # each reads, and gives what then changes
     own_steps: list[Callable[[], Callable[[], Any]]] = []  # of layers that have a way of their own
@@ -180,6 +182,11 @@ def _mismatch(reader: Reader, entry: Entry, keys: list[str]) -> str | None:
 def _step(
     reader: Reader, path: str, key: str, value: torch.Tensor, in_place: bool
 ) -> Callable[[], Any]:
+    stretch = None if in_place else reader.stretch(path, key)
+    memory = None if stretch is None else memory_of(value, stretch)
+    if stretch is not None and memory is not None:
+        stretch.verify()
+        return functools.partial(stretch.fill, memory)
     read = reader.read(path, key, into=value if in_place else None)
     if read.data_ptr() == value.data_ptr() and value.numel():
         return lambda: None

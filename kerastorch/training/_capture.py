@@ -35,8 +35,9 @@ class Captured:
 
     def __init__(self, model: Any, kind: str) -> None:
         self.kind = kind
-        self.graphs: dict[Any, Any] = {}
+        self.graphs: dict[Any, _Graph] = {}
         self.quiet = False  # whether nothing is said where the step runs eagerly
+        self.fixed = False  # whether no tensor takes another's place during an epoch
         self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
         self._eager: Step = getattr(model, f"{kind}_step")
         self._model = model
@@ -44,6 +45,9 @@ class Captured:
         self._state = 0
         self._tried = kind == "predict"  # the first step runs eagerly, and makes metrics and states
         self._tries = 0
+        self._bound: dict[
+            Any, Step
+        ] = {}  # the graphs of this epoch, given what they are to work on
         self._seen: dict[str, int] = {}  # how often a shape of batch has come
         self._shapes: set[str] = (
             set()
@@ -51,6 +55,7 @@ class Captured:
 
     def begin(self) -> None:
         """Look at the model before an epoch."""
+        self._bound.clear()
         self._number(_fingerprint(self._model))
 
     def _number(self, looks: Any) -> int:
@@ -66,6 +71,9 @@ class Captured:
         key = _key(batch)
         if key is None:
             return self._eager(batch)
+        bound = self._bound.get(key)
+        if bound is not None:
+            return self._give(bound(batch))
         graph = self.graphs.get((self._state, key))
         if graph is None:
             shape = repr(key)
@@ -73,7 +81,7 @@ class Captured:
             if self._shapes and seen < PATIENCE and shape not in self._shapes:
                 return self._eager(batch)
             return self._capture(batch, key)
-        return self._give(graph(self._model, batch))
+        return self._bind(graph, key, batch, graph(self._model, batch))
 
     def _try(self, batch: Any) -> Any:
         """A step before the capture: it may make things once, but must then leave the model as it was."""
@@ -93,13 +101,7 @@ class Captured:
         if len(self.graphs) == _MOST:
             self._refuse(f"batches or layers change all the time: there are {_MOST} graphs already")
             return self._eager(batch)
-        graph = torch.compile(
-            _copy_of(_FUNCTIONS[self.kind]),
-            fullgraph=True,
-            dynamic=False,
-            backend=BACKEND,
-            options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
-        )
+        graph = _Graph(_FUNCTIONS[self.kind])
         try:
             with _seeing_gradients(), _counting_later(self._model.optimizer):
                 result = graph(self._model, batch)
@@ -109,6 +111,12 @@ class Captured:
             return logs
         self.graphs[self._state, key] = graph
         self._shapes.add(repr(key))
+        return self._bind(graph, key, batch, result)
+
+    def _bind(self, graph: _Graph, key: Any, batch: Any, result: Any) -> Any:
+        bound = graph.bound(batch, result) if self.fixed else None
+        if bound is not None:
+            self._bound[key] = bound
         return self._give(result)
 
     def _give(self, result: Any) -> Any:
@@ -155,14 +163,16 @@ class CapturedSteps(dict[str, Captured]):
         for kind, value in state.items():
             self.setdefault(kind, Captured(model, kind)).load_state_dict(value)
 
-    def of(self, model: Any, kind: str, quiet: bool = False) -> Captured:
+    def of(self, model: Any, kind: str, quiet: bool = False, fixed: bool = False) -> Captured:
         """The captured step, ready for an epoch. `quiet`: nobody asked for it, so that a step that
-        cannot be captured runs eagerly without a word."""
+        cannot be captured runs eagerly without a word. `fixed`: during the epoch no tensor of the
+        model, its losses, metrics or optimizer takes the place of another."""
         if kind not in self:
             self[kind] = Captured(model, kind)
-        self[kind].quiet = quiet
-        self[kind].begin()
-        return self[kind]
+        step = self[kind]
+        step.quiet, step.fixed = quiet, fixed
+        step.begin()
+        return step
 
     def __deepcopy__(self, memo: Any) -> CapturedSteps:
         return CapturedSteps()
@@ -195,6 +205,59 @@ def _predict(model: Any, batch: Any) -> Any:
 
 
 _FUNCTIONS = {"train": _train, "test": _test, "predict": _predict}
+
+
+class _Graph:
+    """A step as one compiled graph, which finds the tensors that it works on anew at every call."""
+
+    def __init__(self, function: Any) -> None:
+        self._step = torch.compile(
+            _copy_of(function),
+            fullgraph=True,
+            dynamic=False,
+            backend=self._compile,
+            options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
+        )
+        self._code: Any = None
+        self._last: tuple[Any, Any] = (), ()  # what the code was given and gave
+
+    def _compile(self, graph: Any, examples: Any) -> Any:
+        from torch._dynamo.backends.registry import lookup_backend
+
+        code = self._code = lookup_backend(BACKEND)(graph, examples)
+
+        def run(*inputs: Any) -> Any:
+            outputs = code(*inputs)
+            self._last = inputs, outputs
+            return outputs
+
+        return run
+
+    def __call__(self, model: Any, batch: Any) -> Any:
+        return self._step(model, batch)
+
+    def bound(self, batch: Any, result: Any) -> Step | None:
+        """The graph as a function of batches alone, on the other tensors of the call that has just given
+        `result`: without torch.compile's look for them. None if more is done with what it gives."""
+        (inputs, outputs), self._last = self._last, ((), ())
+        given = {id(x): place for place, x in enumerate(tree.flatten(batch)) if x is not None}
+        simple = result is None and not outputs
+        if not simple and (len(outputs) != 1 or outputs[0] is not result):
+            return None
+        if not inputs or not all(isinstance(x, torch.Tensor) for x in inputs):
+            return None
+        places = [(at, given[id(x)]) for at, x in enumerate(inputs) if id(x) in given]
+        fixed, code = list(inputs), self._code
+        flat = type(batch) is tuple and not any(map(tree.is_nested, batch))
+
+        def step(batch: Any) -> Any:
+            leaves = batch if flat else tree.flatten(batch)
+            for at, place in places:
+                fixed[at] = leaves[place]
+            outputs = code(*fixed)
+            return None if simple else outputs[0]
+
+        return step
 
 
 def _copy_of(function: Any) -> Any:

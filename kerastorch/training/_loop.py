@@ -29,6 +29,7 @@ from kerastorch.losses import Loss, check_targets
 from kerastorch.saving._state import read_state
 from kerastorch.training._class_weight import ClassWeight
 from kerastorch.training._finite import LossWatch
+from kerastorch.training._grading import Grader
 from kerastorch.training._inputs import (
     check_epochs,
     check_frequency,
@@ -474,6 +475,8 @@ class Trainer(Stepper):
             with in_mode(self, False), torch.no_grad(), self._epoch():
                 step = self._step_function("test", length, notify)
                 own, seen = self._run_epoch(source, step, notify, "test")
+                if isinstance(step, Grader):
+                    step.finish()
                 results = self._results() if own is None else own
                 logs = to_floats(results) if seen else {}
             source.end(seen)

@@ -18,9 +18,10 @@ from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
 from kerastorch.training._capture import CapturedSteps
+from kerastorch.training._grading import Grader
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
-from kerastorch.training._worth import pays
+from kerastorch.training._worth import is_settled, model_is_settled, pays
 
 
 class Stepper(Layer):
@@ -291,7 +292,7 @@ class Stepper(Layer):
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         compiled = self._require_compiled("train_step")
         self._forget_losses()
-        y_pred = self(x)
+        y_pred = (compiled.epoch.call if compiled.epoch is not None else self)(x)
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         compiled.track(loss, x)
         parameters = compiled.epoch.trained if compiled.epoch is not None else self._trained()
@@ -313,9 +314,13 @@ class Stepper(Layer):
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         compiled = self._require_compiled("test_step")
         self._forget_losses()
-        y_pred = self(x)
+        y_pred = (compiled.epoch.call if compiled.epoch is not None else self)(x)
+        return self._grade(x, y, y_pred, sample_weight)
+
+    def _grade(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Mapping[str, Any]:
+        """Loss and metrics of outputs."""
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
-        compiled.track(loss, x)
+        self._require_compiled("test_step").track(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: Any) -> Any:
@@ -343,8 +348,28 @@ class Stepper(Layer):
         if compiled is not None and not self._compile_arguments["run_eagerly"]:
             wanted = self._compile_arguments["jit_compile"]
             if wanted is True or (wanted and pays(self, kind, steps, callbacks)):
-                return compiled.captured.of(self, kind, quiet=wanted is not True)
-        return getattr(self, f"{kind}_step")
+                fixed = is_settled(self, kind, callbacks)
+                return compiled.captured.of(self, kind, wanted is not True, fixed)
+        step = getattr(self, f"{kind}_step")
+        if (compiled is None or not self._compile_arguments["run_eagerly"]) and model_is_settled(
+            self, kind, callbacks
+        ):
+            call = self._directly()
+            if kind == "predict" and type(self).predict_step is Stepper.predict_step:
+                return lambda data: call(unpack_x_y_sample_weight(data)[0])
+            if compiled is not None and compiled.epoch is not None:
+                compiled.epoch.call = call
+                if kind == "test" and self._grades_as_built_in():
+                    return Grader(self, call)
+        return step
+
+    def _grades_as_built_in(self) -> bool:
+        own = ("test_step", "compute_loss", "compute_metrics")
+        return all(getattr(type(self), name) is getattr(Stepper, name) for name in own)
+
+    def _directly(self) -> Any:
+        """What gives the outputs of this model while nobody changes it."""
+        return self
 
     # -- once an epoch -----------------------------------------------------------------------------
 
@@ -369,7 +394,7 @@ class Stepper(Layer):
     def _make_epoch(self) -> _Epoch:
         trained = self._trained()
         penalized = [p for p in trained if getattr(p, "regularizer", None) is not None]
-        return _Epoch(trained, penalized, self._layers())
+        return _Epoch(self, trained, penalized, self._layers())
 
 
 class _Compiled:
@@ -402,6 +427,7 @@ class _Compiled:
 class _Epoch:
     """What stays the same during an epoch."""
 
+    call: Any  # gives the outputs for inputs: the model, or what comes to the same
     trained: list[nn.Parameter]
     penalized: list[Any]
     layers: list[Layer]

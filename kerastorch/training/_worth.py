@@ -32,9 +32,23 @@ def pays(model: Any, kind: str, steps: float | None, callbacks: CallbackList) ->
         and LONG_RUN.get(kind, steps + 1) <= steps
         and _has_compiler(model._device())
         and isinstance(model.optimizer, optimizers.Optimizer)
-        and all(map(_is_known, callbacks.listeners(kind)))
         and not any(isinstance(module, Convolution) for module in model.modules())
-        and all(map(_is_made_of_known, [*model.modules(), *_chosen(model), model.optimizer]))
+        and is_settled(model, kind, callbacks)
+    )
+
+
+def is_settled(model: Any, kind: str, callbacks: CallbackList) -> bool:
+    """Whether all code that runs in an epoch, that of the listeners included, is this package's or
+    torch's: then nothing changes about the step but the values of tensors."""
+    return model_is_settled(model, kind, callbacks) and all(
+        map(_is_made_of_known, [*_chosen(model), model.optimizer])
+    )
+
+
+def model_is_settled(model: Any, kind: str, callbacks: CallbackList) -> bool:
+    """The same, whatever the losses, the metrics and the optimizer are: they do not touch the layers."""
+    return all(map(_is_known, callbacks.listeners(kind))) and all(
+        map(_is_made_of_known, model.modules())
     )
 
 

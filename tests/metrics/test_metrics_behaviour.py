@@ -445,3 +445,19 @@ def test_direction():
     for names, direction in ((up, "up"), (down, "down"), (("Mean", "TruePositives"), None)):
         for name in names:
             assert make(name, CASES[name][0][0])[0]._direction == direction, name
+
+
+def test_a_metric_without_variables_can_be_reset():
+    class Last(metrics.Metric):
+        value = 0.0
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.value = float(y_pred[-1])
+
+        def result(self):
+            return self.value
+
+    metric = Last()
+    metric.update_state(None, [1.0, 3.0])
+    metric.reset_state()
+    assert metric.result() == 3.0

@@ -384,3 +384,82 @@ def test_hooks_between_executions_of_several_steps(jit: bool) -> None:
 def test_options_are_checked(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"`{option}` must be .* received {value!r}"):
         mlp().compile("sgd", "mse", **{option: value})
+
+
+# -- graphs that are bound to their tensors for an epoch ----------------------------------------------
+
+
+def calls_of_graphs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each call that looks for its tensors."""
+    calls: list[int] = []
+    call = _capture._Graph.__call__
+
+    def counting(graph: Any, model: Any, batch: Any) -> Any:
+        calls.append(1)
+        return call(graph, model, batch)
+
+    monkeypatch.setattr(_capture._Graph, "__call__", counting)
+    return calls
+
+
+def test_an_epoch_looks_for_its_tensors_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = calls_of_graphs(monkeypatch)
+    model = mlp()
+    model.compile("sgd", "mse", metrics=["mae"], jit_compile=True)
+    model.fit(X, Y, batch_size=4, epochs=3, verbose=0, shuffle=False)
+    assert len(calls) == 3  # the capture in the first epoch, a look in each of the others
+    model.evaluate(X, Y, batch_size=4, verbose=0)
+    model.predict(X, batch_size=4)
+    assert len(calls) == 5
+
+
+class Replacing(keras.callbacks.Callback):
+    """Puts other tensors where those of the metric were."""
+
+    def replace(self) -> None:
+        for metric in self.model.metrics:
+            for name, buffer in metric._buffers.items():
+                metric._buffers[name] = copy.deepcopy(buffer)
+
+
+class BetweenEpochs(Replacing):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.replace()
+
+
+class BetweenBatches(Replacing):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.replace()
+
+
+@pytest.mark.parametrize("callback", [BetweenEpochs, BetweenBatches])
+def test_tensors_that_take_the_place_of_others_are_found(
+    monkeypatch: pytest.MonkeyPatch, callback: Any
+) -> None:
+    histories = []
+    for jit in (False, True):
+        calls = calls_of_graphs(monkeypatch)
+        keras.utils.set_random_seed(0)
+        model = mlp()
+        model.compile("sgd", "mse", metrics=["mae"], jit_compile=jit)
+        histories.append(
+            model.fit(
+                X, Y, batch_size=4, epochs=3, verbose=0, shuffle=False, callbacks=[callback()]
+            ).history
+        )
+    assert len(calls) == (3 if callback is BetweenEpochs else 25)
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=1e-5)
+
+
+def test_several_tensors_in_a_batch_keep_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = calls_of_graphs(monkeypatch)
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    model = keras.Model({"a": a, "b": b}, layers.Dense(1)(a - 2 * b))
+    model.compile("sgd", "mse", jit_compile=True)
+    data = {"b": X[::-1].copy(), "a": X}
+    outputs = model.predict(data, batch_size=6)
+    assert len(calls) == 1
+    with torch.no_grad():
+        expected = model({name: torch.from_numpy(x) for name, x in data.items()})
+    np.testing.assert_allclose(outputs, expected.numpy(), rtol=1e-5, atol=1e-6)
