@@ -12,6 +12,7 @@ from kerastorch import tree
 from kerastorch.data import ArrayBatches, Batches, placed, unpack_x_y_sample_weight
 from kerastorch.layers._mode import in_mode
 from kerastorch.losses import Loss, check_targets
+from kerastorch.training._memory import keep_memory
 from kerastorch.training._outputs import fitting, match, no_targets
 from kerastorch.training._step import Stepper
 
@@ -27,6 +28,7 @@ class Ready(Stepper):
         if first is None:
             raise ValueError("`x` gave no batch: the data are empty, or were read before.")
         x, _, _ = unpack_x_y_sample_weight(first)
+        keep_memory()
         self._build_from(x)
         self._check_inputs(x)
         self._place_metrics()
