@@ -81,6 +81,7 @@ class Captured:
             if self._shapes and seen < PATIENCE and shape not in self._shapes:
                 return self._eager(batch)
             return self._capture(batch, key)
+        graph.watched = self.fixed
         return self._bind(graph, key, batch, graph(self._model, batch))
 
     def _try(self, batch: Any) -> Any:
@@ -102,6 +103,7 @@ class Captured:
             self._refuse(f"batches or layers change all the time: there are {_MOST} graphs already")
             return self._eager(batch)
         graph = _Graph(_FUNCTIONS[self.kind])
+        graph.watched = self.fixed
         try:
             with _seeing_gradients(), _counting_later(self._model.optimizer):
                 result = graph(self._model, batch)
@@ -219,7 +221,8 @@ class _Graph:
             options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
         )
         self._code: Any = None
-        self._last: tuple[Any, Any] = (), ()  # what the code was given and gave
+        self.watched = False
+        self._last: tuple[Any, Any] = (), ()  # what the code was given and gave, if it is watched
 
     def _compile(self, graph: Any, examples: Any) -> Any:
         from torch._dynamo.backends.registry import lookup_backend
@@ -228,7 +231,8 @@ class _Graph:
 
         def run(*inputs: Any) -> Any:
             outputs = code(*inputs)
-            self._last = inputs, outputs
+            if self.watched:
+                self._last = inputs, outputs
             return outputs
 
         return run

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from kerastorch import data as data_module
-from kerastorch import optimizers as optimizers_module
 from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
 from kerastorch.data import (
@@ -20,12 +19,9 @@ from kerastorch.data import (
     Batches,
     Epochs,
     carried,
-    placed,
     settle,
-    unpack_x_y_sample_weight,
 )
 from kerastorch.layers._mode import in_mode
-from kerastorch.losses import Loss, check_targets
 from kerastorch.saving._state import read_state
 from kerastorch.training._class_weight import ClassWeight
 from kerastorch.training._finite import LossWatch
@@ -40,17 +36,13 @@ from kerastorch.training._inputs import (
     use_workers,
 )
 from kerastorch.training._logs import Logs, to_floats
-from kerastorch.training._outputs import fitting, match, no_targets
+from kerastorch.training._resume import Resumable
 from kerastorch.training._state import (
     Progress,
-    capture,
     check,
     random_state,
-    restore,
     rewind,
-    set_random_state,
 )
-from kerastorch.training._step import Stepper
 
 _RAN_OUT = (
     "Your input ran out of data; interrupting training. Make sure that your dataset or generator can "
@@ -60,65 +52,11 @@ _RAN_OUT = (
 _TOO_FEW = "Your input ran out of data: it gave {} batches where {} were asked for."
 
 
-class Trainer(Stepper):
+class Trainer(Resumable):
     """The loops of a model."""
 
     stop_training: bool = False
     history: History | None = None
-    _progress: Progress | None = None  # of `fit`, while it runs
-
-    # -- before the loop -----------------------------------------------------------------------------
-
-    def _prepare(self, batches: Batches) -> None:
-        """Build weights, check the first rows, and build the optimizer, before anything changes."""
-        first = batches.first()
-        if first is None:
-            raise ValueError("`x` gave no batch: the data are empty, or were read before.")
-        x, _, _ = unpack_x_y_sample_weight(first)
-        self._build_from(x)
-        self._check_inputs(x)
-        self._place_metrics()
-        if self.compiled:
-            self._build_optimizer()
-
-    def _build_from(self, x: Any) -> None:
-        """Make all weights from a batch without running it through the model where possible."""
-        if all(getattr(module, "built", True) for module in self.modules()):
-            return
-        shapes = tree.map_structure(lambda t: (None, *t.shape[1:]), x)
-        try:
-            self.build(shapes)
-        except Exception:
-            # A call() that needs values (not only shapes) is built by running it.
-            with in_mode(self, False), torch.no_grad():
-                self(self._placed(x))
-
-    def _check_inputs(self, x: Any) -> None:
-        """Raise unless `x` is what the model takes; a model whose inputs are known can tell."""
-
-    def _symbolic_outputs(self) -> list[Any]:
-        """The outputs with their shapes, where they are known before any data is seen."""
-        return []
-
-    def _build_optimizer(self) -> None:
-        optimizer = self.optimizer
-        if self._waiting():
-            return
-        parameters = list(self.parameters())
-        if isinstance(optimizer, optimizers_module.Optimizer):
-            if not optimizer.built and parameters:
-                optimizer.build(parameters)
-        elif not isinstance(optimizer, torch.optim.Optimizer):
-            made = optimizer(parameters)
-            if not isinstance(made, torch.optim.Optimizer):
-                raise TypeError(
-                    f"compile: `optimizer` {optimizer!r} was called with the parameters and gave "
-                    f"{type(made).__name__}, not a torch optimizer."
-                )
-            self.optimizer = made
-
-    def _placed(self, batch: Any) -> Any:
-        return placed(batch, self._device())
 
     # -- fit -----------------------------------------------------------------------------------------
 
@@ -294,72 +232,6 @@ class Trainer(Stepper):
             progress.finished = True
         finally:
             notify.on_train_end(logs)
-
-    # -- a run that continues another -------------------------------------------------------------
-
-    def run_state(self) -> dict[str, Any]:
-        """All that the run of `fit` depends on, to be called from a callback: what
-        `callbacks.BackupAndRestore` writes and ``fit(resume_from=...)`` reads."""
-        return capture(self)
-
-    @property
-    def run_finished(self) -> bool:
-        """Whether `fit` has come to its end, rather than to an error or an interruption."""
-        return self._progress is None or self._progress.finished
-
-    def _make_metrics(self, batches: Batches) -> None:
-        """Let metrics and losses see a batch, so that they are there to be restored."""
-        with in_mode(self, False), torch.no_grad(), self._epoch():
-            self.test_step(self._placed(batches.first()))
-
-    def _rewound(self, state: dict[str, Any], drawn: Any) -> None:
-        """Bring the data to where they were. `drawn`: the random state after their first batch was made."""
-        assert self._progress is not None
-        data = state["data"]
-        if data["random"] is None:
-            state["random"] = drawn or state["random"]
-        elif drawn is None:
-            set_random_state(data["random"])
-        self._progress.source.resume(data, state["batch"])
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        assert self._progress is not None
-        restore(self, state)
-        self._progress.batch = state["batch"]
-        set_random_state(state["random"])
-
-    def _steps_are_built_in(self) -> bool:
-        own = ("train_step", "test_step", "compute_loss")
-        return all(getattr(type(self), name) is getattr(Trainer, name) for name in own)
-
-    def _names(self) -> list[str] | None:
-        declared = self._declared_names()
-        return None if declared is None else list(declared)
-
-    def _check_targets(self, batches: Batches) -> None:
-        """Targets that no loss could mean, found before the first step rather than in silence."""
-        compiled, outputs = self._compiled, self._symbolic_outputs()
-        if compiled is None or compiled.loss is None:
-            return
-        batch = batches.whole() if isinstance(batches, ArrayBatches) else batches.first()
-        if batch is None:
-            return
-        _, y, _ = unpack_x_y_sample_weight(batch)
-        if not outputs:
-            if self._steps_are_built_in():
-                compiled.loss.check_single(y, getattr(self, "_output_shape", None))
-            return
-        if not compiled.loss.built:
-            compiled.loss.build(outputs, self._declared_names())
-        targets = match("y", y, compiled.loss.names, compiled.loss.used)
-        for i, name, loss, _ in compiled.loss.terms:
-            if targets[i] is None and self._steps_are_built_in():
-                raise ValueError(no_targets(name, loss))
-            if isinstance(targets[i], torch.Tensor) and isinstance(loss, Loss):
-                loss = fitting(loss, targets[i], outputs[i])
-                doubt = check_targets(loss, targets[i], outputs[i].shape)
-                if doubt is not None:
-                    warnings.warn(doubt, stacklevel=3)
 
     def _run_epoch(
         self,

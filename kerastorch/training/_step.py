@@ -23,6 +23,8 @@ from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
 from kerastorch.training._worth import is_settled, model_is_settled, pays
 
+_GRADES = ("test_step", "compute_loss", "compute_metrics")
+
 
 class Stepper(Layer):
     """What a model is compiled with, and what it does with one batch."""
@@ -355,17 +357,17 @@ class Stepper(Layer):
             self, kind, callbacks
         ):
             call = self._directly()
-            if kind == "predict" and type(self).predict_step is Stepper.predict_step:
+            if kind == "predict" and self._is_built_in("predict_step"):
                 return lambda data: call(unpack_x_y_sample_weight(data)[0])
             if compiled is not None and compiled.epoch is not None:
                 compiled.epoch.call = call
-                if kind == "test" and self._grades_as_built_in():
+                if kind == "test" and self._is_built_in(*_GRADES):
                     return Grader(self, call)
         return step
 
-    def _grades_as_built_in(self) -> bool:
-        own = ("test_step", "compute_loss", "compute_metrics")
-        return all(getattr(type(self), name) is getattr(Stepper, name) for name in own)
+    def _is_built_in(self, *methods: str) -> bool:
+        """Whether nobody has written these methods anew."""
+        return all(getattr(type(self), name) is getattr(Stepper, name) for name in methods)
 
     def _directly(self) -> Any:
         """What gives the outputs of this model while nobody changes it."""
