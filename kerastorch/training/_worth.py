@@ -15,8 +15,8 @@ from kerastorch.layers._conv import Convolution
 from kerastorch.training._outputs import leaves
 
 #: Steps of a run from which its step is compiled: somewhat above the break-even that was measured, so that a
-#: run is not slower in total (docs/performance.md). Without gradients less is saved.
-LONG_RUN = {"train": 30_000, "test": 200_000}
+#: run is not slower in total (docs/performance.md). Without gradients too little is saved.
+LONG_RUN = {"train": 30_000}
 
 
 def pays(model: Any, kind: str, steps: float | None, callbacks: CallbackList) -> bool:
