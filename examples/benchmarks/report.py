@@ -42,16 +42,19 @@ GOALS = [
 
 def ratio(row: Row, name: str, other: str, of: str = "median") -> float | None:
     """Median of `name` over the median of `other`; None if one is absent."""
-    if other == "peers":
-        other = max(PEERS, key=lambda peer: ratio(row, name, peer) or 0.0)
     pair = [row.get(n, {}).get(of) for n in (name, other)]
     return float(pair[0] / pair[1]) if all(pair) else None
 
 
+def against(row: Row, name: str, other: str) -> str:
+    """What `name` is compared with: `other`, or the best of the peers."""
+    if other != "peers":
+        return other
+    return max(PEERS, key=lambda peer: ratio(row, name, peer) or 0.0)
+
+
 def shown(row: Row, name: str, other: str, of: str = "median") -> str:
     """The ratio in two digits, with a star where the two did not take turns."""
-    if other == "peers":
-        other = max(PEERS, key=lambda peer: ratio(row, name, peer) or 0.0)
     found = ratio(row, name, other, of)
     return "-" if found is None else f"{found:.2f}" + _star(row, name, other)
 
@@ -176,12 +179,14 @@ def _cell(row: Row, name: str, spread: bool = False) -> str:
 def _goals(rows: dict[str, Row]) -> list[list[str]]:
     lines = []
     for row, name, other, most in GOALS:
-        found = ratio(rows.get(row, {}), name, other)
+        cells = rows.get(row, {})
+        rival = against(cells, name, other)
+        found = ratio(cells, name, rival)
         if found is not None:
             verdict = "met" if found <= most else "**missed**"
             title = "best peer" if other == "peers" else FRAMEWORKS[other].title
             what = f"{FRAMEWORKS[name].title} / {title}"
-            lines.append([row, what, f"{most:.2f}", shown(rows[row], name, other), verdict])
+            lines.append([row, what, f"{most:.2f}", shown(cells, name, rival), verdict])
     imports = rows.get("import", {})
     if {"kerastorch", REFERENCE} <= imports.keys():
         extra = imports["kerastorch"]["median"] - imports[REFERENCE]["median"]

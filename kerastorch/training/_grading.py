@@ -53,7 +53,8 @@ class Grader:
         else:
             self.finish()
             self._model._grade(x, y, y_pred, weight)
-            self._by_row = _is_by_row(self._model._compiled)  # the first batch may have made them
+            if self._by_row is None:  # this batch has made the metrics
+                self._by_row = _is_by_row(self._model._compiled)
         return Logs(self._results)
 
     def _results(self) -> Any:
@@ -86,14 +87,15 @@ def _is_simple(x: Any, y: Any, y_pred: Any, weight: Any) -> bool:
     )
 
 
-def _is_by_row(compiled: Any) -> bool:
-    """Whether the loss and all metrics are means of a value a row."""
+def _is_by_row(compiled: Any) -> bool | None:
+    """Whether the loss and all metrics are means of a value a row; None until they are made."""
     loss, metrics = compiled.loss, compiled.metrics
+    if loss is None:
+        return False
+    if not (loss.built and metrics.built):
+        return None
     return (
-        loss is not None
-        and loss.built
-        and metrics.built
-        and len(loss.names) == len(loss.terms) == 1
+        len(loss.names) == len(loss.terms) == 1
         and not compiled.reports
         and not any(
             layer._adds or layer.activity_regularizer is not None for layer in compiled.epoch.layers

@@ -346,16 +346,15 @@ class Stepper(Layer):
     def _step_function(self, kind: str, steps: float | None, callbacks: CallbackList) -> Any:
         """The step of an epoch: captured if `compile` asks for it, else as it is written. `steps`: of the
         whole run, as far as that is known."""
-        compiled = self._compiled
-        if compiled is not None and not self._compile_arguments["run_eagerly"]:
+        compiled, step = self._compiled, getattr(self, f"{kind}_step")
+        if compiled is not None:
+            if self._compile_arguments["run_eagerly"]:
+                return step
             wanted = self._compile_arguments["jit_compile"]
             if wanted is True or (wanted and pays(self, kind, steps, callbacks)):
                 fixed = is_settled(self, kind, callbacks)
                 return compiled.captured.of(self, kind, wanted is not True, fixed)
-        step = getattr(self, f"{kind}_step")
-        if (compiled is None or not self._compile_arguments["run_eagerly"]) and model_is_settled(
-            self, kind, callbacks
-        ):
+        if model_is_settled(self, kind, callbacks):
             call = self._directly()
             if kind == "predict" and self._is_built_in("predict_step"):
                 return lambda data: call(unpack_x_y_sample_weight(data)[0])

@@ -11,15 +11,9 @@ import numpy as np
 import torch
 
 from kerastorch.layers._layer import registry
-from kerastorch.layers._preprocessing._base import (
-    MODES,
-    Textual,
-    batches,
-    is_array,
-    without_values,
-)
+from kerastorch.layers._preprocessing._base import MODES, Textual, without_values
 from kerastorch.layers._preprocessing._lookup import StringLookup
-from kerastorch.layers._preprocessing._vocabulary import DROPPED, refuse_path
+from kerastorch.layers._preprocessing._vocabulary import DROPPED, adapt, refuse_path
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -144,14 +138,7 @@ class TextVectorization(Textual):
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take the words from texts: a list or an array, or batches of them; see `StringLookup`."""
-        self.reset_state()
-        if is_array(data):
-            texts = self._strings(data)
-            self.update_state(texts[:, None] if texts.ndim == 1 else texts)
-        else:
-            for batch in batches(data, steps):
-                self.update_state(batch)
-        self.finalize_state()
+        adapt(self, self._strings, data, steps)
 
     def reset_state(self) -> None:
         """Forget what `update_state` has counted."""

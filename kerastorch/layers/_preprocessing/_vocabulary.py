@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -235,14 +235,7 @@ class Lookup(Tabular):
         ``"tf_idf"`` a row is a document, and a term has the weight ``log(1 + documents / (1 + those
         that hold it))``.
         """
-        self.reset_state()
-        if is_array(data):
-            array = self._array(data)
-            self.update_state(array[:, None] if array.ndim == 1 else array)
-        else:
-            for batch in batches(data, steps):
-                self.update_state(batch)
-        self.finalize_state()
+        adapt(self, self._array, data, steps)
 
     def reset_state(self) -> None:
         """Forget what `update_state` has counted."""
@@ -373,6 +366,20 @@ class Lookup(Tabular):
             return
         self._check_tokens(terms, tokens)
         self._install(tokens, [] if self.output_mode == "tf_idf" else None)
+
+
+def adapt(
+    layer: Any, as_array: Callable[[Any], np.ndarray[Any, Any]], data: Any, steps: int | None
+) -> None:
+    """Let a layer count what is in `data`: one array, of which an entry or a row is a document, or batches."""
+    layer.reset_state()
+    if is_array(data):
+        array = as_array(data)
+        layer.update_state(array[:, None] if array.ndim == 1 else array)
+    else:
+        for batch in batches(data, steps):
+            layer.update_state(batch)
+    layer.finalize_state()
 
 
 _EMPTY = "there is no vocabulary yet: call adapt(data), or give `vocabulary`"
