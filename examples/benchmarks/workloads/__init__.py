@@ -16,6 +16,7 @@ WORKLOADS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "transformer": ("transformer", "Transformer", {}),
     "multi_io": ("multi_io", "MultiIo", {}),
     "resnet": ("resnet", "Resnet", {}),
+    "resnet-same": ("resnet", "Resnet", {"same_function": True}),
     "predict-32": ("mlp", "Mlp", {"kind": "predict", "batch": 32, "steps": 2000}),
     "predict-1024": ("mlp", "Mlp", {"kind": "predict", "batch": 1024, "steps": 100}),
     "evaluate-32": ("mlp", "Mlp", {"kind": "evaluate", "batch": 32, "steps": 2000}),

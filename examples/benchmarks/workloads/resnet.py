@@ -14,6 +14,7 @@ from workloads.convnet import ChannelsFirst
 class Resnet(Classifier):
     batch, steps = 32, 20
     shape = (32, 32, 3)
+    same_function = False  # whether torch's twin pads as TensorFlow does, after the last pixels alone
 
     def build(self, keras: Any) -> Any:
         layers = keras.layers
@@ -37,8 +38,8 @@ class Resnet(Classifier):
             _convolve(3, 16),
             nn.ReLU(),
             Block(16, 16, 1),
-            Block(16, 32, 2),
-            Block(32, 64, 2),
+            Block(16, 32, 2, self.same_function),
+            Block(32, 64, 2, self.same_function),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(64, 10),
@@ -55,9 +56,12 @@ def _convolve(inputs: int, filters: int, strides: int = 1, size: int = 3) -> nn.
 
 
 class Block(nn.Module):
-    def __init__(self, inputs: int, filters: int, strides: int) -> None:
+    def __init__(self, inputs: int, filters: int, strides: int, uneven: bool = False) -> None:
         super().__init__()
         self.first = _convolve(inputs, filters, strides)
+        if uneven:
+            self.first[0].padding = (0, 0)
+            self.first.insert(0, nn.ZeroPad2d((0, 1, 0, 1)))
         self.second = _convolve(filters, filters)
         self.short = nn.Identity() if strides == 1 else _convolve(inputs, filters, strides, 1)
 
