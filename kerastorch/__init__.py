@@ -17,6 +17,7 @@ from kerastorch import layers as layers
 from kerastorch import losses as losses
 from kerastorch import metrics as metrics
 from kerastorch import models as models
+from kerastorch import ops as ops
 from kerastorch import optimizers as optimizers
 from kerastorch import random as random
 from kerastorch import regularizers as regularizers

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from kerastorch import tree
 from kerastorch._graph import KerasTensor, input_tensor
-from kerastorch.config import standardize_dtype
+from kerastorch.config import TEXT, standardize_dtype
 from kerastorch.layers._layer import Layer
 from kerastorch.layers._mode import in_mode
 from kerastorch.saving._durable import replacing
@@ -154,6 +154,13 @@ def _arguments(model: Any, signature: Any) -> tuple[Any, ...]:
     elif isinstance(signature, list) and len(signature) == 1 and not isinstance(inputs, list):
         signature = signature[0]  # Keras's list of arguments
     found = pytree.tree_map(_spec, signature)
+    for spec in pytree.tree_leaves(found):
+        if spec.dtype is TEXT:
+            raise ValueError(
+                f"export: the input {spec.name!r} takes text, and a file of this kind computes with "
+                "numbers alone. Turn text into numbers before: export "
+                "keras.Model(numbers, outputs), where `numbers` is what the layer for text gives."
+            )
     return found if isinstance(found, tuple) else (found,)
 
 

@@ -206,6 +206,54 @@ HELPERS = {
             outputs.append(torch.where(keep, y, 0.0) if self.zeros else y)
         return torch.stack(outputs, 1), tuple(state.unsqueeze(0) for state in states)
 ''',
+    "ConvLSTM": '''class ConvLSTM(nn.Module):
+    """Over (B, T, ...): the last output or all of them, and both states."""
+
+    def __init__(
+        self,
+        x,
+        h,
+        pads=None,
+        around=None,
+        last=True,
+        sequences=False,
+        activation=torch.tanh,
+        gate=torch.sigmoid,
+    ):
+        super().__init__()
+        self.x = x
+        self.h = h
+        self.pads = pads
+        self.around = around
+        self.last = last
+        self.sequences = sequences
+        self.activation = activation
+        self.gate = gate
+
+    def convolve(self, layer, x, pads):
+        x = x.movedim(-1, 1) if self.last else x
+        y = layer(x if pads is None else F.pad(x, pads))
+        return y.movedim(1, -1) if self.last else y
+
+    def forward(self, x, states=None, mask=None):
+        steps = self.convolve(self.x, x.flatten(0, 1), self.pads).unflatten(0, x.shape[:2])
+        axis = -1 if self.last else 1
+        y = torch.zeros_like(steps[:, 0].chunk(4, axis)[0])
+        h, c = (y, y) if states is None else states
+        outputs = []
+        for t, step in enumerate(steps.unbind(1)):
+            i, f, g, o = (step + self.convolve(self.h, h, self.around)).chunk(4, axis)
+            new_c = self.gate(f) * c + self.gate(i) * self.activation(g)
+            new_h = self.gate(o) * self.activation(new_c)
+            if mask is None:
+                y, h, c = new_h, new_h, new_c
+            else:
+                keep = mask[:, t].view(-1, *[1] * (h.dim() - 1))
+                y, h = torch.where(keep, new_h, y), torch.where(keep, new_h, h)
+                c = torch.where(keep, new_c, c)
+            outputs.append(y)
+        return torch.stack(outputs, 1) if self.sequences else y, h, c
+''',
     "StackedRNN": '''class StackedRNN(nn.Sequential):
     def forward(self, x, *masks):
         for rnn in self:

@@ -117,7 +117,13 @@ def function_name(function: Any) -> str | None:
         return None
     spaces = {"torch": torch, "F": F, "torch.linalg": torch.linalg, "torch.special": torch.special,
               "torch.fft": torch.fft}  # fmt: skip
-    return next((f"{s}.{name}" for s, m in spaces.items() if getattr(m, name, 0) is function), None)
+    for space, module in spaces.items():
+        short = name.removeprefix(
+            f"{space.removeprefix('torch.')}_"
+        )  # torch.linalg.norm is linalg_norm
+        if getattr(module, short, None) is function:
+            return f"{space}.{short}"
+    return None
 
 
 # -- weights ----------------------------------------------------------------------------------------

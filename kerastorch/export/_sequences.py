@@ -35,7 +35,7 @@ def _kernel(kind: str, cells: list[Any]) -> _Made:
     return make, weights, ()
 
 
-def _function(site: Site, function: Any, usual: str) -> str | None:
+def as_value(site: Site, function: Any, usual: str) -> str | None:
     """An activation as a value in the source; None where it is `usual`."""
     text = activated(site, function, "x").replace("{dim}", "-1")
     name = text.removesuffix("(x)")
@@ -55,9 +55,9 @@ def _cell(site: Site, cell: Any) -> _Made:
     kind = type(cell).__name__
     if kind == "GRUCell" and not cell.reset_after:
         kind = "GRUCellResetBefore"
-    functions = {"activation": _function(site, cell.activation, "torch.tanh")}
+    functions = {"activation": as_value(site, cell.activation, "torch.tanh")}
     if cell.gates > 1:
-        functions["gate"] = _function(site, cell.recurrent_activation, "torch.sigmoid")
+        functions["gate"] = as_value(site, cell.recurrent_activation, "torch.sigmoid")
     options = [literal(cell.kernel.shape[0]), literal(cell.units)]
     options += [f"{name}={value}" for name, value in functions.items() if value is not None]
     options += ["bias=False"] if cell.bias is None else []
@@ -100,7 +100,7 @@ def _one(site: Site, cell: Any, masked: bool, zeros: bool = False) -> _Made:
     return make, {f"cell.{k}": t for k, t in weights.items()}, (*helpers, loop)
 
 
-def _mask(site: Site) -> str | None:
+def mask_of(site: Site) -> str | None:
     """The place of the mask of steps, which becomes the last input."""
     mask = site.kwargs.pop("mask", None)
     if mask is None:
@@ -121,7 +121,7 @@ def _recurrent(site: Site) -> Part:
     if type(layer.cell) is layers.StackedRNNCells and (given or layer.return_state):
         site.refuse("takes or gives the states of a stack of cells")
     states = [f"{{{i}}}.unsqueeze(0)" for i in range(1, len(site.inputs))]
-    mask = _mask(site)
+    mask = mask_of(site)
     make, weights, helpers = _over_steps(site, layer, mask is not None)
     flip = ".flip(1)" if layer.go_backwards else ""
     arguments = [f"{{0}}{flip}"] + ([f"{mask}{flip}"] if mask else [])
@@ -175,7 +175,7 @@ def _apart(site: Site) -> Part:
         site.refuse("has a first layer that goes backwards")
     if any(type(inner.cell) is layers.StackedRNNCells for inner in pair):
         site.refuse("has stacks of cells inside")
-    mask = _mask(site)
+    mask = mask_of(site)
     parts = [_over_steps(site, part, bool(mask)) for part in pair]
     make, inner, helpers = _several("Bidirectional", parts, ("Bidirectional",))
     if layer.return_sequences:

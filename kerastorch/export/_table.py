@@ -95,10 +95,14 @@ def _layout(layer: Any) -> str:
     return "first" if layer._channels_last else "keras"
 
 
+def _flat(pads: Any) -> str:
+    """Pairs as F.pad takes them."""
+    return literal(tuple(n for pair in reversed(list(pads)) for n in pair))
+
+
 def _pad(x: str, pads: Any) -> str:
     """Pad or cut the last axes of the expression `x` by pairs."""
-    flat = [n for pair in reversed(list(pads)) for n in pair]
-    return f"F.pad({x}, {literal(tuple(flat))})" if any(flat) else x
+    return f"F.pad({x}, {_flat(pads)})" if any(map(any, pads)) else x
 
 
 def _default(value: tuple[int, ...], usual: int) -> Any:
@@ -107,13 +111,22 @@ def _default(value: tuple[int, ...], usual: int) -> Any:
     return None if short == usual else short
 
 
+def _pads(site: Site) -> Any:
+    """What a convolution adds before and after each axis of space."""
+    layer = site.layer
+    if layer._pads is not None:
+        return layer._pads
+    return same_padding(_sizes(site), layer.kernel_size, layer.strides, layer.dilation_rate)
+
+
+def _even(pads: Any) -> bool:
+    return all(before == after for before, after in pads)
+
+
 def _window(site: Site, channels: int, filters: int, groups: int, bias: Any) -> tuple[str, str]:
     """Constructor and call of a convolution."""
-    layer = site.layer
-    pads = layer._pads
-    if pads is None:
-        pads = same_padding(_sizes(site), layer.kernel_size, layer.strides, layer.dilation_rate)
-    even = all(before == after for before, after in pads)
+    layer, pads = site.layer, _pads(site)
+    even = _even(pads)
     make = made(
         f"nn.Conv{layer.rank}d", channels, filters, _default(layer.kernel_size, 0),
         stride=_default(layer.strides, 1),
@@ -165,6 +178,40 @@ def _transpose(site: Site) -> Part:
     call = activated(site, layer.activation, _pad("{m}({0})", layer._after))
     weights = present(weight=layer.kernel.permute(layer._to_weight), bias=layer.bias)
     return Part(call, make, weights, _layout(layer))
+
+
+def _conv_lstm(site: Site) -> Part:
+    layer, cell = site.layer, site.layer.cell
+    if layer.stateful or layer.zero_output_for_mask:
+        site.refuse("is stateful, or gives zeros for masked steps")
+    within = Site(cell, [input_tensor(None, (None, *site.shape[2:]), site.inputs[0].dtype)], {})
+    inputs, _ = _window(within, cell._channels, 4 * cell.filters, 1, cell.bias)
+    pads, around = _pads(within), cell._around
+    state = made(
+        f"nn.Conv{layer.rank}d", cell.filters, 4 * cell.filters, _default(cell.kernel_size, 0),
+        padding=_default(tuple(n for n, _ in around), 0) if _even(around) else None, bias=False,
+    )  # fmt: skip
+    options = {
+        "pads": None if _even(pads) else _flat(pads),  # which torch's modules do not take
+        "around": None if _even(around) else _flat(around),
+        "last": None if cell._channels_last else "False",
+        "sequences": "True" if layer.return_sequences else None,
+        "activation": _sequences.as_value(site, cell.activation, "torch.tanh"),
+        "gate": _sequences.as_value(site, cell.recurrent_activation, "torch.sigmoid"),
+    }
+    given = [f"{name}={text}" for name, text in options.items() if text is not None]
+    weights = present(**{
+        "x.weight": cell.kernel.permute(cell._to_weight), "x.bias": cell.bias,
+        "h.weight": cell.recurrent_kernel.permute(cell._to_weight),
+    })  # fmt: skip
+    flip = ".flip(1)" if layer.go_backwards else ""
+    states = [f"{{{i}}}" for i in range(1, len(site.inputs))]
+    mask = _sequences.mask_of(site)
+    arguments = [f"{{0}}{flip}"] + ([f"({', '.join(states)})"] if states else [])
+    arguments += [f"mask={mask}{flip}"] if mask else []
+    call = f"{{m}}({', '.join(arguments)})" + ("" if layer.return_state else "[0]")
+    make = f"ConvLSTM({', '.join([inputs, state, *given])})"
+    return Part(call, make, weights, helpers=("ConvLSTM",))
 
 
 def _pool(kind: str, **options: Any) -> Entry:
@@ -476,6 +523,7 @@ TABLE: dict[type, Entry] = {
     layers.Softmax: _softmax,
     **_ranks("Conv", _conv),
     **_ranks("Conv", _transpose, "Transpose"),
+    **_ranks("ConvLSTM", _conv_lstm),
     **_ranks("DepthwiseConv", _depthwise, ranks=_AXES[:2]),
     **_ranks("SeparableConv", _separable, ranks=_AXES[:2]),
     **_ranks("MaxPooling", _pool("MaxPool")),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kerastorch import layers, tree
 from kerastorch._graph import KerasTensor, Node, identifier, map_symbolic, symbolic_leaves
+from kerastorch.export._expand import expanded
 from kerastorch.export._helpers import HELPERS
 from kerastorch.export._part import Part, Site, function_name, literal
 from kerastorch.export._table import TABLE
@@ -189,6 +190,7 @@ class _Writer:
 
     def __init__(self, file: _File, model: Any):
         self.file, self.model = file, model
+        self.outputs, self.calls = expanded(model)
         self.attributes = _Names([*dir(nn.Module()), "source"])
         self.locals = _Names(["inputs", *HELPERS])
         self.init: list[str] = []
@@ -212,7 +214,7 @@ class _Writer:
                 self.make(key, module, first[id(module)])
         for node, part in parts.items():
             self.call(node, part)
-        result = self.render(model._outputs)
+        result = self.render(self.outputs)
         self.dtype()
         body = ["def __init__(self):", "    super().__init__()"]
         body += [_wrapped(f"    {line}") for line in self.init]
@@ -239,8 +241,8 @@ class _Writer:
     def parts(self) -> dict[Node, Part | None]:
         """The calls that the outputs depend on, in order, and what their layers are."""
         found: dict[Node, Any] = {}
-        needed = {tensor.node for tensor in symbolic_leaves(self.model._outputs)}
-        for node in reversed(self.model._calls()):
+        needed = {tensor.node for tensor in symbolic_leaves(self.outputs)}
+        for node in reversed(self.calls):
             if node in needed:
                 found[node] = None
                 self.inputs[node] = node.parents

@@ -21,6 +21,9 @@ from kerastorch.layers._conv import DepthwiseConv1D as DepthwiseConv1D
 from kerastorch.layers._conv import DepthwiseConv2D as DepthwiseConv2D
 from kerastorch.layers._conv import SeparableConv1D as SeparableConv1D
 from kerastorch.layers._conv import SeparableConv2D as SeparableConv2D
+from kerastorch.layers._conv_lstm import ConvLSTM1D as ConvLSTM1D
+from kerastorch.layers._conv_lstm import ConvLSTM2D as ConvLSTM2D
+from kerastorch.layers._conv_lstm import ConvLSTM3D as ConvLSTM3D
 from kerastorch.layers._conv_transpose import Conv1DTranspose as Conv1DTranspose
 from kerastorch.layers._conv_transpose import Conv2DTranspose as Conv2DTranspose
 from kerastorch.layers._conv_transpose import Conv3DTranspose as Conv3DTranspose

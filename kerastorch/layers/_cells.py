@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from kerastorch import activations, random
 from kerastorch.layers._base import Optioned, check_rank, positive
 from kerastorch.layers._layer import Layer, registry
-from kerastorch.layers._scan import Scanned, kernel, loop, masked_kernel, select
+from kerastorch.layers._scan import Scanned, copied, kernel, loop, masked_kernel, select
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, masks: Sequence[Tensor]) -> Tensor:
@@ -43,6 +44,7 @@ class _Cell(Optioned):
     """
 
     gates: int
+    rank = 0  # axes of space
     units: int
     activation: Any
     recurrent_activation: Any
@@ -60,7 +62,7 @@ class _Cell(Optioned):
         """Set up from the arguments of `__init__`."""
         kwargs = dict(given["kwargs"])
         implementation = kwargs.pop("implementation", 2) if self.gates > 1 else 2
-        Layer.__init__(self, **kwargs)
+        super().__init__(**kwargs)
         kind = type(self).__name__
         positive(kind, units=given["units"])
         for name in ("dropout", "recurrent_dropout"):
@@ -89,11 +91,16 @@ class _Cell(Optioned):
                 f"{self._title()}: the input must have a batch axis and a last axis of known size, "
                 f"received shape {input_shape}."
             )
+        self._make_weights(features)
+
+    def _make_weights(
+        self, features: int, window: tuple[int, ...] = (), memory: tuple[int, ...] = (1, 0)
+    ) -> None:
+        """Kernels of the shape (*window, features, gates * units), and the bias."""
         wide = self.gates * self.units
-        self.kernel = self._make("kernel", (features, wide), (1, 0))
-        self.recurrent_kernel = self._make(
-            "recurrent", (self.units, wide), (1, 0), "recurrent_kernel"
-        )
+        self.kernel = self._make("kernel", (*window, features, wide), memory)
+        shape = (*window, self.units, wide)
+        self.recurrent_kernel = self._make("recurrent", shape, memory, "recurrent_kernel")
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -266,7 +273,11 @@ class LSTMCell(_Cell):
     ) -> tuple[Tensor, list[Tensor]]:
         """The four gates."""
         h, c = states
-        i, f, g, o = (x + _product(h, self.recurrent_kernel, None, masks)).chunk(4, -1)
+        return self._gated(x + _product(h, self.recurrent_kernel, None, masks), c)
+
+    def _gated(self, z: Tensor, c: Tensor, axis: int = -1) -> tuple[Tensor, list[Tensor]]:
+        """Output and states for the four parts along `axis`."""
+        i, f, g, o = z.chunk(4, axis)
         gate = self.recurrent_activation
         c = gate(f) * c + gate(i) * self.activation(g)
         h = gate(o) * self.activation(c)
@@ -361,7 +372,7 @@ class GRUCell(_Cell):
 
 
 #: Cells whose steps are known: a subclass may have written its own.
-_OWN = (SimpleRNNCell, LSTMCell, GRUCell)
+OWN: list[type] = [SimpleRNNCell, LSTMCell, GRUCell]
 
 
 def _default_activations(cell: _Cell) -> bool:
@@ -427,17 +438,24 @@ def check_cell(what: str, cell: Any) -> None:
         )
 
 
-def _sizes(cell: Any) -> list[int]:
+def _sizes(cell: Any) -> list[Any]:
     return [cell.state_size] if isinstance(cell.state_size, int) else list(cell.state_size)
 
 
 def _output_size(cell: Any) -> int:
-    return getattr(cell, "output_size", None) or _sizes(cell)[0]
+    size: int = getattr(cell, "output_size", None) or _sizes(cell)[0]
+    return size
 
 
 def _zeros(cell: Any, batch_size: Any, beside: Layer) -> list[Any]:
     dtype, device = beside._compute, beside._device()
-    return _states(cell, lambda size: torch.zeros(batch_size, size, dtype=dtype, device=device))
+    zeros = functools.partial(torch.zeros, dtype=dtype, device=device)
+    return _states(cell, lambda size: zeros(_shape(batch_size, size)))
+
+
+def _shape(batch_size: Any, size: Any) -> tuple[int, ...]:
+    """Of a state, whose `size` is a number or has several axes."""
+    return (batch_size, *size) if isinstance(size, tuple) else (batch_size, size)
 
 
 def _first_states(cell: Any, batch_size: Any, beside: Layer) -> list[Any]:
@@ -448,7 +466,7 @@ def _first_states(cell: Any, batch_size: Any, beside: Layer) -> list[Any]:
     return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
-def _states(cell: Any, make: Callable[[int], Tensor]) -> list[Any]:
+def _states(cell: Any, make: Callable[[Any], Tensor]) -> list[Any]:
     """``[make(size), ...]`` for the states of a cell; for a stack a list of such lists."""
     if isinstance(cell, StackedRNNCells):
         return [_states(inner, make) for inner in cell.cells]
@@ -458,7 +476,7 @@ def _states(cell: Any, make: Callable[[int], Tensor]) -> list[Any]:
 def _starts_at_zero(cell: Any) -> bool:
     if type(cell) is StackedRNNCells:
         return all(_starts_at_zero(inner) for inner in cell.cells)
-    return type(cell) in _OWN or not hasattr(cell, "get_initial_state")
+    return type(cell) in OWN or not hasattr(cell, "get_initial_state")
 
 
 # -- a cell over a sequence --------------------------------------------------------------------------
@@ -498,9 +516,9 @@ def scan(
             x = x if found.outputs is None else found.outputs
             after.append(found.states)
         return Scanned(found.last, found.outputs, after)
-    if type(cell) not in _OWN:
+    if type(cell) not in OWN:
         return loop(_stepper(cell, training), x, states, mask, sequences)
-    check_rank(x, 3)
+    check_rank(x, 3 + cell.rank)
     nested = isinstance(states, (list, tuple))
     states = list(states) if nested else [states]
     masks, recurrent = cell.draw(x[:, :1], states[0], training)
@@ -601,10 +619,10 @@ class RNN(Layer):
             )
         names: list[str] = []
 
-        def make(size: int) -> Any:
+        def make(size: Any) -> Any:
             names.append(f"rnn_state_{len(names)}")
             return self.add_weight(
-                (batch, size), "zeros", trainable=False, name=names[-1], persistent=False
+                _shape(batch, size), "zeros", trainable=False, name=names[-1], persistent=False
             )
 
         _states(self.cell, make)
@@ -642,7 +660,7 @@ class RNN(Layer):
         states = self._start(x, initial_state)
         if mask is not None:
             mask = torch.as_tensor(mask, device=x.device).to(torch.bool)
-            if mask.dim() == 3:
+            if mask.dim() == 3 and mask.shape[2] == 1:
                 mask = mask[..., 0]
             if mask.shape != x.shape[:2]:
                 raise ValueError(
@@ -675,7 +693,7 @@ class RNN(Layer):
                 raise ValueError(
                     f"a stateful layer goes on where the last batch ended: expected {expected} rows"
                 )
-            return _mapped(kept, lambda s: s.to(x.dtype, copy=True))  # it changes in place
+            return _mapped(kept, lambda s: copied(s, x.dtype))
         if _starts_at_zero(self.cell):
             return _states(self.cell, lambda size: x.new_zeros(x.shape[0], size))
         with x.device:

@@ -284,6 +284,23 @@ def _back(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
 _lstm.register_autograd(_back, setup_context=_keep)
 
 
+# A graph's backward pass computes copies of inputs anew, also where the graph has changed the input
+# since: wrong gradients. An operator of our own is not computed anew.
+
+
+def _clone(state: Tensor) -> Tensor:
+    return state.clone()
+
+
+_cloned = torch.library.custom_op("kerastorch::state", _clone, mutates_args=())
+_cloned.register_fake(_clone)
+
+
+def copied(state: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of a state that is about to change in place."""
+    return _cloned(state).to(dtype) if in_compiled_graph() else state.to(dtype, copy=True)
+
+
 # -- masks -----------------------------------------------------------------------------------------
 
 

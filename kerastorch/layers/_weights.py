@@ -76,7 +76,7 @@ class Weighted(Module):
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
         with real_tensors(), torch.no_grad():
             make: Any = initializers.get(initializer)
-            data = unfilled(shape, kind)
+            data = unfilled(shape, kind, persistent)
             if data is None:
                 data = make(shape, dtype=kind)
             if not isinstance(data, torch.Tensor):

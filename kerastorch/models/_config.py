@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import get_overridable_functions
+from torch.utils import _pytree as pytree
 
 from kerastorch._graph import (
     OPERATORS,
@@ -29,27 +31,10 @@ from kerastorch._graph import (
 from kerastorch._registry import deserialize, serialize
 from kerastorch.config import _dtype_name
 from kerastorch.layers._layer import Layer
+from kerastorch.models._operations import arguments, by_name, described, find, placed
 
 #: Arguments that go by a name in `torch`.
 _NAMED = (torch.dtype, torch.memory_format, torch.layout)
-
-#: Operations of Keras that are one function here, by Keras's module and class.
-_OPERATIONS: dict[str, dict[str, Any]] = {
-    "keras.src.ops.numpy": {
-        "Add": operator.add, "Subtract": operator.sub, "Multiply": operator.mul,
-        "TrueDivide": operator.truediv, "Divide": operator.truediv, "Mod": operator.mod,
-        "FloorDivide": operator.floordiv, "Power": operator.pow, "Matmul": operator.matmul,
-        "Less": operator.lt, "LessEqual": operator.le, "Greater": operator.gt,
-        "GreaterEqual": operator.ge, "Equal": operator.eq, "NotEqual": operator.ne,
-        "Negative": operator.neg, "Absolute": operator.abs, "Abs": operator.abs,
-        "LogicalAnd": torch.logical_and, "LogicalOr": torch.logical_or, "LogicalNot": torch.logical_not,
-        "Exp": torch.exp, "Log": torch.log, "Sqrt": torch.sqrt, "Square": torch.square,
-        "Sin": torch.sin, "Cos": torch.cos, "Tanh": torch.tanh, "Sign": torch.sign,
-        "Maximum": torch.maximum, "Minimum": torch.minimum,
-    },
-    "keras.src.ops.nn": {"Relu": torch.relu, "Sigmoid": torch.sigmoid},
-}  # fmt: skip
-
 
 # -- writing ---------------------------------------------------------------------------------------
 
@@ -69,6 +54,8 @@ def to_config(model: Any) -> dict[str, Any]:
     }
     names = _names_in(model, layers)
     constants = {id(tensor): key for tensor, key in model._constants}
+    uses = Counter(id(leaf) for node in nodes for leaf in _tensors((node.args, node.kwargs)))
+    shared: set[str] = set()  # those that stand beside the calls
     entries: dict[Any, list[Any]] = {layer: [] for layer in layers}  # the calls of each layer
     functions: list[dict[str, Any]] = []
     places: dict[Any, tuple[str, int]] = {
@@ -90,7 +77,9 @@ def to_config(model: Any) -> dict[str, Any]:
             config = {"shape": value.shape, "dtype": dtype, "keras_history": history(value)}
             return {"class_name": "__keras_tensor__", "config": config}
         if isinstance(value, torch.Tensor):
-            return {"class_name": "__constant__", "config": constants[id(value)]}
+            key = constants[id(value)]
+            shared.add(key)
+            return {"class_name": "__constant__", "config": key}
         if isinstance(value, slice):
             parts = {key: plain(getattr(value, key)) for key in ("start", "stop", "step")}
             return {"class_name": "__slice__", "config": parts}
@@ -108,14 +97,24 @@ def to_config(model: Any) -> dict[str, Any]:
             return {key: plain(item) for key, item in value.items()}
         return serialize(value)
 
+    def argument(value: Any) -> Any:
+        """The same for a tensor of an operation: Keras has constants in the place where they are used."""
+        if not isinstance(value, torch.Tensor) or isinstance(value, nn.Parameter):
+            return plain(value)
+        return (
+            serialize(getattr(model, constants[id(value)]))
+            if uses[id(value)] == 1
+            else plain(value)
+        )
+
     for node in nodes:
-        call = {"args": [plain(arg) for arg in node.args], "kwargs": plain(_explicit(node))}
         if node.kind == "call_module":
+            call = {"args": [plain(arg) for arg in node.args], "kwargs": plain(_explicit(node))}
             calls = entries[node.target]
             places[node, ()] = (names[node.target], len(calls))
             calls.append(call)
         else:
-            entry = _function_entry(node, call)
+            entry = _operation_entry(node, argument) or _function_entry(node, plain)
             base = entry["config"]["name"]
             name = next(n for n in _numbered(base) if n not in names.values())
             names[node] = entry["config"]["name"] = entry["name"] = name
@@ -132,14 +131,20 @@ def to_config(model: Any) -> dict[str, Any]:
         "input_layers": map_symbolic(lambda t: [*places[t.node, t.path], 0], model._inputs),
         "output_layers": map_symbolic(history, model._outputs),
     }
-    if constants:
+    if shared:
         config["constants"] = {
             key: {"value": serialize(getattr(model, key)), "trained": key in model._parameters}
             for key in constants.values()
+            if key in shared
         }
     if model._ends:
         config["ends"] = [history(end) for end in model._ends]
     return config
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """The constants among the arguments of a call."""
+    return [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
 
 
 def _explicit(node: Node) -> dict[str, Any]:
@@ -191,21 +196,32 @@ def _numbered(base: str) -> Iterator[str]:
         yield f"{base}_{count}"
 
 
-def _function_entry(node: Node, call: dict[str, Any]) -> dict[str, Any]:
-    """A torch function or tensor method: as the operation of Keras if there is one."""
+def _operation_entry(node: Node, plain: Any) -> dict[str, Any] | None:
+    """A call of what Keras has as an operation, as Keras writes it; None for another."""
+    index = node.target is operator.getitem
+    if node.kind != "call_function" or (index and not _is_basic(node.args[1])):
+        return None
+    found = described(node.target, node.args, node.kwargs)
+    if found is None:
+        return None
+    module, cls, tensors, options = found
+    base = getattr(node.target, "__name__", cls).strip("_")
+    named = tensors.pop() if tensors and isinstance(tensors[-1], dict) else {}
+    args = [plain(tensor) for tensor in tensors]
+    if index:
+        args[1] = args[1]["config"] if isinstance(node.args[1], tuple) else [args[1]]
+    return _entry(module, cls, {"name": base, **options}, {"args": args, "kwargs": plain(named)})
+
+
+def _function_entry(node: Node, plain: Any) -> dict[str, Any]:
+    """A call of a torch function or of a method of tensors."""
     target = _name(node)
     base = target.rpartition(".")[2].strip("_")
-    module, cls, config = "torch", node.kind, {"name": base, "target": target}
-    if node.target is operator.getitem and _is_basic(node.args[1]):
-        key = call["args"][1]
-        key = key["config"] if isinstance(node.args[1], tuple) else [key]
-        call = {**call, "args": [call["args"][0], key]}
-        module, cls, config = "keras.src.ops.numpy", "GetItem", {"name": base}
-    elif node.kind == "call_function" and not node.kwargs:
-        for place, table in _OPERATIONS.items():
-            found = next((name for name, f in table.items() if f is node.target), None)
-            if found is not None:
-                module, cls, config = place, found, {"name": base}
+    call = {"args": [plain(arg) for arg in node.args], "kwargs": plain(dict(node.kwargs))}
+    return _entry("torch", node.kind, {"name": base, "target": target}, call)
+
+
+def _entry(module: str, cls: str, config: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
     return {
         "module": module,
         "class_name": cls,
@@ -378,9 +394,7 @@ def _target(entry: dict[str, Any]) -> Any:
     if module == "torch":
         return entry["config"]["target"]
     if module.startswith("keras.src.ops."):
-        found = _OPERATIONS.get(module, {}).get(cls)
-        if cls == "GetItem":
-            found = operator.getitem
+        found = find(module, cls)
         if found is None:
             raise ValueError(f"The operation {cls!r} of Keras ({module}) is not known here.")
         return found
@@ -400,11 +414,16 @@ def _call(entry: dict[str, Any], target: Any, args: Any, kwargs: Any) -> Any:
             f"The config has a call of {target!r} that takes no symbolic tensor. "
             "Nothing else is called."
         )
-    if _base_of(target) in _CUTTING and any((n or 0) > _MOST for t in symbols for n in t.shape):
-        raise ValueError(f"The config has a call of {target!r} with too many results.")
     if not isinstance(target, str):
         if target is operator.getitem and isinstance(args[1], list):
             args[1] = tuple(args[1])
+        kwargs = {**kwargs, **arguments(target, entry["config"])}
+        args, kwargs = placed(target, args, kwargs)
+    if _base_of(target) in _CUTTING:
+        sizes = [n or 0 for t in symbols for n in t.shape]
+        if any(n > _MOST for n in [*sizes, *_integers([args, kwargs])]):
+            raise ValueError(f"The config has a call of {target!r} with too many results.")
+    if not isinstance(target, str):
         return target(*args, **kwargs)
     kind = entry["class_name"]
     if kind == "call_function" and target in _functions():
@@ -429,7 +448,7 @@ def _functions() -> dict[str, Any]:
     spaces = (torch, nn.functional, torch.linalg, torch.fft, torch.special)
     overridable = get_overridable_functions()
     known = {id(f) for space in (*spaces, torch.functional) for f in overridable[space]}
-    found = {f"operator.{function.__name__}": function for function in OPERATORS}
+    found = {f"operator.{function.__name__}": function for function in OPERATORS} | by_name()
     for space in spaces:
         for name, function in vars(space).items():
             if (id(function) in known or name in _FURTHER) and not isinstance(function, type):
@@ -468,10 +487,22 @@ def _is_member(name: Any = None) -> bool:
     return isinstance(name, str) and name == name.strip("_") and hasattr(torch.Tensor, name)
 
 
-#: Functions with as many results as an axis is long, and how many those may be.
-_CUTTING = ("unbind", "split", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit",
-            "split_with_sizes", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes")  # fmt: skip
+#: Functions with as many results as an axis is long or as they are asked for, and how many those may be.
+_CUTTING = ("unbind", "split", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "array_split",
+            "unstack", "split_with_sizes", "unsafe_chunk", "unsafe_split",
+            "unsafe_split_with_sizes")  # fmt: skip
 _MOST = 2**16
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """All integers in the arguments of a call."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _integers(item)
+    elif isinstance(value, int):
+        yield value
 
 
 def _base_of(target: Any) -> str:

@@ -10,12 +10,12 @@ import contextlib
 import itertools
 import math
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
 import torch
+from zlib_ng.zlib_ng import crc32
 
 from kerastorch.saving._budget import allowed
 from kerastorch.saving._crc import Span
@@ -288,12 +288,12 @@ def crc_of(array: np.ndarray[Any, Any]) -> int:
 
 
 def _begin(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
-    return zlib.crc32(f"{dtype.str}{shape}".encode())
+    return crc32(f"{dtype.str}{shape}".encode())
 
 
 def crc_of_bytes(array: np.ndarray[Any, Any], start: int = 0) -> int:
     """CRC-32 of the bytes of a contiguous array."""
-    return zlib.crc32(array.reshape(-1).view(np.uint8), start)  # type: ignore[arg-type]
+    return crc32(array.reshape(-1).view(np.uint8), start)
 
 
 def _stored_crc(data: Any) -> int | None:

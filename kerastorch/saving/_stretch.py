@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from zlib_ng.zlib_ng import crc32
 
 _PIECE = 2**19  # bytes that stay in a processor's cache while they are summed up
 _STRIP = 2**21  # bytes of rows that are turned at once
@@ -39,7 +39,7 @@ class Stretch:
         for at in range(0, self.nbytes, _PIECE):
             part = piece[: self.nbytes - at]
             self._read(part, at)
-            crc = zlib.crc32(part, crc)
+            crc = crc32(part, crc)
         if crc != self.crc:
             raise ValueError(
                 f"{self.title} is damaged: its checksum is not the one stored with it. "

@@ -128,8 +128,10 @@ def _items(container: Any) -> Iterable[Any]:
 
 
 def own_values(module: nn.Module) -> list[torch.Tensor]:
-    """The weights of a module without those of the modules inside: parameters, then buffers."""
+    """The weights of a module without those of the modules inside: parameters, then buffers. The
+    constants of a graph are part of its configuration."""
     holders = [m for m in module._modules.values() if isinstance(m, _Holder)]
+    constants = {key for _, key in module.__dict__.get("_constants", ())}
     found: dict[int, torch.Tensor] = {}
     if also := _ALSO_OWN.get(type(module).__name__):
         weight = getattr(module, also)()
@@ -139,6 +141,9 @@ def own_values(module: nn.Module) -> list[torch.Tensor]:
     for table in ("_parameters", "_buffers"):
         for place in places:
             for name, tensor in getattr(place, table).items():
-                if tensor is not None and name not in place._non_persistent_buffers_set:
+                kept = name not in place._non_persistent_buffers_set
+                if place is module and table == "_buffers" and name in constants:
+                    kept = False
+                if tensor is not None and kept:
                     found[id(tensor)] = tensor
     return list(found.values())

@@ -294,3 +294,17 @@ def test_verbose_says_where_the_file_is(tmp_path, capsys) -> None:
     assert capsys.readouterr().out == ""
     model.export(tmp_path / "model.pt2", verbose=True)
     assert str(tmp_path / "model.pt2") in capsys.readouterr().out
+
+
+def test_text_stays_outside(tmp_path) -> None:
+    text = keras.Input((), dtype="string", name="words")
+    numbers = layers.TextVectorization(output_sequence_length=3, vocabulary=["a", "b"])(text)
+    outputs = layers.Embedding(4, 2)(numbers)
+    with pytest.raises(ValueError, match="input 'words' takes text"):
+        keras.Model(text, outputs).export(tmp_path / "model.pt2")
+    assert not list(tmp_path.iterdir())
+    inner = keras.Model(numbers, outputs)
+    inner.export(tmp_path / "model.pt2")
+    ids = torch.tensor([[2, 3, 0]])
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    torch.testing.assert_close(program(ids), inner(ids))

@@ -182,6 +182,23 @@ def loops() -> keras.Model:
     ])  # fmt: skip
 
 
+def pictures() -> keras.Model:
+    """Convolutional LSTMs: states, masks, windows of even sizes, both formats."""
+    x, h, seen = keras.Input((4, 6, 5, 2)), keras.Input((6, 5, 3)), keras.Input((4,))
+    window = {"kernel_size": (3, 2), "padding": "same", "return_state": True}
+    y, *states = L.ConvLSTM2D(3, return_sequences=True, **window)(x, initial_state=[h, h])
+    moved, line = L.Permute((1, 4, 2, 3))(x), L.Reshape((4, 10, 6))(x)
+    even = {"kernel_size": 2, "padding": "same", "strides": 2}
+    first = {"data_format": "channels_first", "activation": "softmax", "use_bias": False}
+    return keras.Model([x, h, seen], [
+        y, *states, *L.ConvLSTM2D(3, **window)(x, initial_state=[h, h], mask=seen > 0),
+        L.ConvLSTM2D(2, 3, dilation_rate=2, go_backwards=True)(x, mask=seen > 0),
+        L.ConvLSTM2D(2, 3, activation="softmax", return_sequences=True)(x, mask=seen > 0),
+        L.ConvLSTM2D(2, **even, **first)(moved), L.ConvLSTM1D(2, **even)(line),
+        L.ConvLSTM3D(2, 2, recurrent_activation="hard_sigmoid")(L.Reshape((4, 6, 5, 2, 1))(x)),
+    ])  # fmt: skip
+
+
 def cells() -> keras.Model:
     x, h, c = keras.Input((3,)), keras.Input((4,)), keras.Input((4,))
     return keras.Model([x, h, c], [
@@ -274,6 +291,7 @@ CASES = {
     "masked_attention": masked_attention,
     "loops": loops,
     "cells": cells,
+    "pictures": pictures,
     "steps": steps,
     "spectral": lambda: image(
         L.SpectralNormalization(L.Conv2D(3, 2, padding="same", activation="relu"), 2), L.Flatten(),
@@ -355,7 +373,8 @@ def test_the_source_needs_torch_alone(name, elsewhere) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "dense", "convolutions", "recurrent", "attention", "merging", "loops", "cells", "thresholds",
+    "dense", "convolutions", "recurrent", "attention", "merging", "loops", "cells", "pictures",
+    "thresholds",
 ])  # fmt: skip
 def test_gradients_are_the_models(name) -> None:
     model = moved(CASES[name]())
@@ -563,6 +582,13 @@ def test_masks_and_states_that_are_refused() -> None:
     x = keras.Input(batch_shape=(2, 5, 3))
     with pytest.raises(NotImplementedError, match="is stateful"):
         keras.Model(x, L.LSTM(4, stateful=True)(x)).to_torch()
+    x = keras.Input(batch_shape=(2, 5, 3, 1))
+    for more in ({"stateful": True}, {"zero_output_for_mask": True}):
+        with pytest.raises(NotImplementedError, match=r"ConvLSTM1D .* is stateful, or gives zeros"):
+            keras.Model(x, L.ConvLSTM1D(4, 2, **more)(x)).to_torch()
+    x = keras.Input((5, 3, 1))
+    with pytest.raises(NotImplementedError, match="has ConvLSTM1D inside"):
+        keras.Model(x, L.Bidirectional(L.ConvLSTM1D(4, 2))(x)).to_torch()
 
 
 def test_spectral_normalization_trains_like_the_layer() -> None:

@@ -54,8 +54,42 @@ def cases() -> Iterator[Case]:
     window = Inner("Conv2D", {"filters": 2, "kernel_size": 2, "name": "inner"})
     yield Case("TimeDistributed", (2, 3, 4, 4, 1), {"layer": window}, (1,))
 
+    yield from _convolutions()
+
     yield Case("Masking", SHAPE, free=(1,))
     yield Case("Masking", (2, 3, 4, 2), {"mask_value": 1.0}, (1, 2))
+
+
+def _convolutions() -> Iterator[Case]:
+    wide, image, volume = (2, 3, 7, 2), (2, 3, 5, 6, 2), (2, 2, 4, 3, 4, 2)
+    three = {"filters": 3, "recurrent_initializer": "he_normal"}
+    every = {**three, "return_sequences": True}
+    yield Case("ConvLSTM1D", wide, {**every, "kernel_size": 3, "strides": 2}, (1,))
+    same = {"kernel_size": (3, 2), "padding": "same", "go_backwards": True}
+    yield Case("ConvLSTM2D", image, {**every, **same}, (1,))
+    plain = {
+        "unit_forget_bias": False,
+        "activation": "relu",
+        "recurrent_activation": "hard_sigmoid",
+        "kernel_regularizer": "l2",
+        "recurrent_regularizer": "l1",
+        "activity_regularizer": "l2",
+        "bias_constraint": "non_neg",
+    }
+    config = {**three, **plain, "kernel_size": 2, "dilation_rate": (2, 1)}
+    yield Case("ConvLSTM2D", image, config)
+    rates = {"dropout": 0.5, "recurrent_dropout": 0.25, "seed": 3}
+    yield Case("ConvLSTM2D", image, {**three, "kernel_size": 2, **rates}, random=True)
+    yield Case("ConvLSTM3D", volume, {**three, "kernel_size": 2, "use_bias": False}, (1,))
+
+    for rank, shape in ((1, wide), (2, image), (3, volume)):
+        for padding, window in product(("valid", "same"), (1, 2, 3)):
+            for more in ({}, {"strides": 2}, {"dilation_rate": 2}):
+                reach = (window - 1) * more.get("dilation_rate", 1) + 1
+                if padding == "valid" and reach > min(shape[2:-1]):
+                    continue
+                config = {"filters": 2, "kernel_size": window, "padding": padding, **more}
+                yield Case(f"ConvLSTM{rank}D", shape, config, sweep=True)
 
 
 def _cell(kind: str, units: int) -> Inner:

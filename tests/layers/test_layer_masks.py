@@ -162,7 +162,8 @@ def takes_mask_of_steps(case: Case) -> bool:
     """Whether a mask of the shape (batch, steps, ...) is for this case."""
     several, first = isinstance(case.shape, list), "data_format" in case.config
     averages_steps_last = case.layer == "GlobalAveragePooling1D" and first
-    return not (several or len(case.shape) < 3 or case.layer == "Softmax" or averages_steps_last)
+    steps_alone = case.layer.startswith(("ConvLSTM", "Softmax"))  # or no axis of steps
+    return not (several or len(case.shape) < 3 or steps_alone or averages_steps_last)
 
 
 @over([case for case in FEW if takes_mask_of_steps(case)])

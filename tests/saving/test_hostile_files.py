@@ -242,6 +242,24 @@ def node(target: str, *args: Any, kind: str = "call_function", **kwargs: Any) ->
     return {"module": "torch", "class_name": kind, "config": config, "name": "n", "inbound_nodes": calls}  # fmt: skip
 
 
+def operation(cls: str, space: str = "numpy", **options: Any) -> dict[str, Any]:
+    call = {"args": [SYMBOL], "kwargs": {}}
+    config, module = {"name": "n", **options}, f"keras.src.ops.{space}"
+    return {
+        "module": module, "class_name": cls, "config": config, "name": "n", "inbound_nodes": [call],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", ["Map", "Cond", "Switch", "Scan", "WhileLoop", "VectorizedMap"])
+def test_operations_that_call_functions_are_not_read(cls: str) -> None:
+    call = operation(cls, "core")
+    call["inbound_nodes"][0]["args"].insert(0, function("keras.activations", "relu"))
+    config = graph_config(call)
+    config["config"]["output_layers"] = [["n", 0, 0]]
+    with pytest.raises(ValueError, match=f"operation '{cls}' of Keras"):
+        kt.models.model_from_json(json.dumps(config))
+
+
 def test_unconnected_calls_are_not_made() -> None:
     """keras-dead-op-function-call: a call that no output needs changes nothing."""
     call = {**entry("Switch", "keras.src.ops.core"), "name": "n"}
@@ -551,10 +569,9 @@ def hdf5(make):
 
 lookup = t.entry("Lambda", function="relu")
 array = lambda dtype: {"class_name": "__numpy__", "config": {"value": 0, "dtype": dtype}}
-cut = t.node("unbind", t.SYMBOL, 1, kind="call_method")
-def graph():
+def graph(cut, size):
     config = t.graph_config(cut)
-    config["config"]["layers"][0]["config"]["batch_shape"] = [None, 10**8]
+    config["config"]["layers"][0]["config"]["batch_shape"] = [None, size]
     config["config"]["output_layers"] = [["n", 0, 0]]
     t.rewritten(path, config)
 
@@ -567,7 +584,9 @@ bombs = {
     "deflated lists": lambda: inflated("config.json"),
     "deflated weights": lambda: inflated("model.weights.h5"),
     "huge": lambda: hdf5(t._huge), "large": lambda: hdf5(t._large), "chunk": lambda: hdf5(t._large_chunk),
-    "unbind": graph,
+    "unbind": lambda: graph(t.node("unbind", t.SYMBOL, 1, kind="call_method"), 10**8),
+    "sections": lambda: graph(t.node("torch.tensor_split", t.SYMBOL, 10**8, 1), 3),
+    "operation": lambda: graph(t.operation("ArraySplit", indices_or_sections=10**8, axis=1), 3),
 }
 for name, bomb in bombs.items():
     path.write_bytes(good)
@@ -591,7 +610,7 @@ def test_memory_bombs(path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     lines = [line.split("|") for line in run.stdout.splitlines()]
-    assert len(lines) == 11
+    assert len(lines) == 13
     for name, megabytes, *_ in lines:
         assert int(megabytes) < 300, name
 

@@ -375,3 +375,19 @@ def test_compiled_with(tmp_path: Path) -> None:
     theirs = made.evaluate([a, b], targets, verbose=0, return_dict=True)
     ours = loaded.evaluate([a, b], targets, verbose=0, return_dict=True)
     assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+
+
+def test_constants_of_operations(tmp_path: Path) -> None:
+    """Arrays among the arguments of operations are part of the configuration, and of no weights file."""
+
+    def make(k: Any) -> Any:
+        x = k.Input((3,))
+        y = k.ops.add(k.layers.Dense(3)(x), np.arange(3, dtype="float32"))
+        return k.Model(x, [y, k.ops.quantile(y, [0.25, 0.5], axis=-1)])
+
+    check_both_ways(make, data([(2, 3)])[0], tmp_path)
+    model = make(kt)
+    assert [key for key in model.state_dict() if key.startswith("constant")]
+    model.save_weights(tmp_path / "x.weights.h5")
+    with kt.saving.KerasFileEditor(tmp_path / "x.weights.h5") as _:
+        pass

@@ -14,7 +14,9 @@ from workloads.convnet import ChannelsFirst
 class Resnet(Classifier):
     batch, steps = 32, 20
     shape = (32, 32, 3)
-    same_function = False  # whether torch's twin pads as TensorFlow does, after the last pixels alone
+    same_function = (
+        False  # whether torch's twin pads as TensorFlow does, after the last pixels alone
+    )
 
     def build(self, keras: Any) -> Any:
         layers = keras.layers

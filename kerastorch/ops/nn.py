@@ -1,0 +1,59 @@
+"""``keras.ops.nn``: functions of neural networks."""
+
+from kerastorch.ops._nn._activations import celu as celu
+from kerastorch.ops._nn._activations import elu as elu
+from kerastorch.ops._nn._activations import gelu as gelu
+from kerastorch.ops._nn._activations import glu as glu
+from kerastorch.ops._nn._activations import hard_shrink as hard_shrink
+from kerastorch.ops._nn._activations import hard_sigmoid as hard_sigmoid
+from kerastorch.ops._nn._activations import hard_silu as hard_silu
+from kerastorch.ops._nn._activations import hard_swish as hard_swish
+from kerastorch.ops._nn._activations import hard_tanh as hard_tanh
+from kerastorch.ops._nn._activations import leaky_relu as leaky_relu
+from kerastorch.ops._nn._activations import log_sigmoid as log_sigmoid
+from kerastorch.ops._nn._activations import log_softmax as log_softmax
+from kerastorch.ops._nn._activations import relu as relu
+from kerastorch.ops._nn._activations import relu6 as relu6
+from kerastorch.ops._nn._activations import selu as selu
+from kerastorch.ops._nn._activations import sigmoid as sigmoid
+from kerastorch.ops._nn._activations import silu as silu
+from kerastorch.ops._nn._activations import soft_shrink as soft_shrink
+from kerastorch.ops._nn._activations import softmax as softmax
+from kerastorch.ops._nn._activations import softplus as softplus
+from kerastorch.ops._nn._activations import softsign as softsign
+from kerastorch.ops._nn._activations import sparse_plus as sparse_plus
+from kerastorch.ops._nn._activations import sparse_sigmoid as sparse_sigmoid
+from kerastorch.ops._nn._activations import sparsemax as sparsemax
+from kerastorch.ops._nn._activations import squareplus as squareplus
+from kerastorch.ops._nn._activations import swish as swish
+from kerastorch.ops._nn._activations import tanh_shrink as tanh_shrink
+from kerastorch.ops._nn._activations import threshold as threshold
+from kerastorch.ops._nn._attention import dot_product_attention as dot_product_attention
+from kerastorch.ops._nn._blocks import depth_to_space as depth_to_space
+from kerastorch.ops._nn._blocks import fold as fold
+from kerastorch.ops._nn._blocks import space_to_depth as space_to_depth
+from kerastorch.ops._nn._blocks import unfold as unfold
+from kerastorch.ops._nn._convolution import conv as conv
+from kerastorch.ops._nn._convolution import conv_transpose as conv_transpose
+from kerastorch.ops._nn._convolution import depthwise_conv as depthwise_conv
+from kerastorch.ops._nn._convolution import separable_conv as separable_conv
+from kerastorch.ops._nn._ctc import ctc_decode as ctc_decode
+from kerastorch.ops._nn._ctc import ctc_loss as ctc_loss
+from kerastorch.ops._nn._encoding import multi_hot as multi_hot
+from kerastorch.ops._nn._encoding import one_hot as one_hot
+from kerastorch.ops._nn._encoding import polar as polar
+from kerastorch.ops._nn._losses import binary_crossentropy as binary_crossentropy
+from kerastorch.ops._nn._losses import categorical_crossentropy as categorical_crossentropy
+from kerastorch.ops._nn._losses import psnr as psnr
+from kerastorch.ops._nn._losses import (
+    sparse_categorical_crossentropy as sparse_categorical_crossentropy,
+)
+from kerastorch.ops._nn._normalization import batch_normalization as batch_normalization
+from kerastorch.ops._nn._normalization import layer_normalization as layer_normalization
+from kerastorch.ops._nn._normalization import moments as moments
+from kerastorch.ops._nn._normalization import normalize as normalize
+from kerastorch.ops._nn._normalization import rms_normalization as rms_normalization
+from kerastorch.ops._nn._pooling import adaptive_average_pool as adaptive_average_pool
+from kerastorch.ops._nn._pooling import adaptive_max_pool as adaptive_max_pool
+from kerastorch.ops._nn._pooling import average_pool as average_pool
+from kerastorch.ops._nn._pooling import max_pool as max_pool
