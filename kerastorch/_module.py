@@ -276,3 +276,10 @@ def _tracked(value: Any, on_change: Callable[[], None]) -> Any:
     for at, _, item in _entries(new):
         _set(new, at, _tracked(item, on_change))
     return new
+
+
+def not_weights(module: nn.Module) -> set[str]:
+    """The buffers of a module that are no weights: what is not saved, and constants of a graph, which
+    are part of its configuration."""
+    constants = {key for _, key in module.__dict__.get("_constants", ())}
+    return module._non_persistent_buffers_set | constants

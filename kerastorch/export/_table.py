@@ -20,7 +20,7 @@ from kerastorch.export._part import (
     no_bias,
     present,
 )
-from kerastorch.layers._conv import same_padding
+from kerastorch.ops._windows import same_padding
 
 # -- core --------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from kerastorch.layers._activations import masked_softmax
 from kerastorch.layers._base import Optioned, positive
 from kerastorch.layers._einsum_dense import EinsumDense
 from kerastorch.layers._layer import Layer, registry
+from kerastorch.ops._nn._attention import allowed, past
 
 
 def attend(
@@ -64,22 +65,6 @@ def weigh(
     w_BNTS = masked_softmax(scores_BNTS, mask)
     thinned = random.dropout(w_BNTS, dropout, seed=generator) if dropout else w_BNTS
     return thinned @ v_BNSD, w_BNTS
-
-
-def past(q_BNTD: torch.Tensor, k_BNSD: torch.Tensor) -> torch.Tensor:
-    """True where the key is not later than the query: (T, S)."""
-    shape = (q_BNTD.shape[-2], k_BNSD.shape[-2])
-    return torch.ones(shape, dtype=torch.bool, device=q_BNTD.device).tril()
-
-
-def allowed(*masks: torch.Tensor | None) -> torch.Tensor | None:
-    """Where all of the masks that there are allow it."""
-    result = None
-    for mask in masks:
-        if mask is not None:
-            mask = mask.bool()
-            result = mask if result is None else result & mask
-    return result
 
 
 def _row(mask: torch.Tensor | None) -> torch.Tensor | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch._variable import Variable
@@ -20,31 +19,10 @@ def positive(layer: str, **arguments: Any) -> None:
             raise ValueError(f"{layer}: `{name}` must be a positive integer, received {value!r}.")
 
 
-def as_tuple(layer: str, name: str, value: Any, rank: int, lowest: int = 1) -> tuple[int, ...]:
-    """An integer or a sequence of `rank` integers as a tuple."""
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(values) != rank or any(not isinstance(v, int) or v < lowest for v in values):
-        raise ValueError(
-            f"{layer}: `{name}` must be an integer >= {lowest} or {rank} of them, received {value!r}."
-        )
-    return values
-
-
-def in_compiled_graph() -> bool:
-    """Whether an operator of our own may stand in for what torch's compiler would take apart. A file for
-    other programs (torch.export) holds torch's operators alone."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-
-
 def check_rank(x: torch.Tensor, rank: int) -> None:
     """Raise unless `x` has `rank` axes: torch would take one less for data without a batch axis."""
     if x.dim() != rank:
         raise ValueError(f"{x.dim()} axes instead of {rank}")
-
-
-def pad_axes(x: torch.Tensor, pads: Any, value: float = 0.0) -> torch.Tensor:
-    """Pad the last axes of `x` by pairs (before, after); negative numbers cut."""
-    return F.pad(x, [n for pair in reversed(pads) for n in pair], value=value)
 
 
 class Optioned(Layer):

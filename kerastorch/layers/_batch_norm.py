@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.layers._base import in_compiled_graph
+from kerastorch.ops._op import in_compiled_graph
 
 _aten = torch.ops.aten
 _KINDS = (torch.float32, torch.float64)

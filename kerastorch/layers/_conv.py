@@ -5,26 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from kerastorch import activations
-from kerastorch.layers._base import Optioned, Spatial, as_tuple, pad_axes, positive
+from kerastorch.layers._base import Optioned, Spatial, positive
 from kerastorch.layers._layer import registry
-
-CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
-Pads = list[tuple[int, int]]
-
-
-def same_padding(
-    sizes: Any, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
-) -> Pads:
-    """How many entries "same" adds before and after each axis, so that the output has ceil(size / stride)."""
-    pads = []
-    for n, k, s, d in zip(sizes, window, strides, dilation, strict=True):
-        last = (n - 1) // s * s  # where the last window begins
-        total = torch.sym_max(last + (k - 1) * d + 1 - n, 0)  # torch.export leaves sizes open
-        pads.append((total // 2, total - total // 2))
-    return pads
+from kerastorch.ops._windows import CONVOLVE, Pads, as_tuple, pad_axes, same_padding
 
 
 class Convolution(Spatial, Optioned):

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kerastorch.layers._base import check_rank, pad_axes, positive
+from kerastorch.layers._base import check_rank, positive
 from kerastorch.layers._cells import OWN, LSTMCell
-from kerastorch.layers._conv import CONVOLVE, Convolution, same_padding
+from kerastorch.layers._conv import Convolution
 from kerastorch.layers._layer import registry
 from kerastorch.layers._recurrent import _OfCell, _Recurrent
+from kerastorch.ops._windows import CONVOLVE, pad_axes, same_padding
 
 
 class ConvLSTMCell(LSTMCell, Convolution):  # type: ignore[misc]  # `call` is the first one's

@@ -5,28 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from kerastorch.layers._base import as_tuple, pad_axes, positive
+from kerastorch.layers._base import positive
 from kerastorch.layers._conv import Convolution
 from kerastorch.layers._layer import registry
-
-TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
-
-
-def crops(padding: str, reach: int, stride: int, output_padding: int | None) -> tuple[int, int]:
-    """How many entries the full result, of size ``(n - 1) * stride + reach``, loses on each side.
-
-    `reach` is the length of the dilated window. Negative: zeros are added. ``"valid"`` keeps the
-    full result (at least ``n * stride`` long), ``"same"`` gives ``n * stride``, aligned so that the
-    layer is the gradient of a ``"same"`` convolution; with `output_padding` p they give
-    ``(n - 1) * stride + reach + p`` and ``(n - 1) * stride + reach % 2 + p``.
-    """
-    if padding == "valid":
-        return 0, -(max(stride - reach, 0) if output_padding is None else output_padding)
-    total = reach - (stride if output_padding is None else reach % 2 + output_padding)
-    before = max(total // 2, 0)
-    return before, total - before
+from kerastorch.ops._windows import TRANSPOSE, as_tuple, crops, pad_axes
 
 
 class _ConvTranspose(Convolution):

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from kerastorch.layers._base import Spatial, as_tuple, check_rank
-from kerastorch.layers._conv import same_padding
+from kerastorch.layers._base import Spatial, check_rank
 from kerastorch.layers._layer import registry
-from kerastorch.layers._max_pool import max_pool2d
-
-Kernels = tuple[Callable[..., torch.Tensor], ...]  # of rank 1, 2 and 3
-MAXIMUM: Kernels = (F.max_pool1d, max_pool2d, F.max_pool3d)
-AVERAGE: Kernels = tuple(
-    partial(pool, count_include_pad=False) for pool in (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
-)
-ADAPTIVE_MAXIMUM: Kernels = (
-    *(F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d),
-)
-ADAPTIVE_AVERAGE: Kernels = (
-    *(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d),
+from kerastorch.ops._windows import (
+    ADAPTIVE_AVERAGE,
+    ADAPTIVE_MAXIMUM,
+    AVERAGE,
+    MAXIMUM,
+    Kernels,
+    as_tuple,
+    same_padding,
 )
 
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from kerastorch.config import standardize_data_format
-from kerastorch.layers._base import Spatial, as_tuple, check_rank, pad_axes, positive
+from kerastorch.layers._base import Spatial, check_rank, positive
 from kerastorch.layers._layer import Layer, registry
+from kerastorch.ops._windows import as_tuple, pad_axes
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -16,7 +16,8 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.utils import _pytree as pytree
 
 from kerastorch._graph import _running
-from kerastorch.layers._base import check_rank, in_compiled_graph
+from kerastorch.layers._base import check_rank
+from kerastorch.ops._op import in_compiled_graph
 
 _KERNELS: dict[str, Callable[..., Any]] = {
     "lstm": torch.lstm,

@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from kerastorch import constraints, initializers, regularizers
 from kerastorch._graph import real_tensors
-from kerastorch._module import Module
+from kerastorch._module import Module, not_weights
 from kerastorch._variable import Variable, wrap
 from kerastorch.config import standardize_dtype
 from kerastorch.saving._budget import unfilled
@@ -102,10 +102,10 @@ class Weighted(Module):
         return variable
 
     def _own(self, module: nn.Module) -> tuple[list[Any], list[Any]]:
-        keep = module._non_persistent_buffers_set
+        others = not_weights(module)
         return (
             [p for p in module._parameters.values() if p is not None],
-            [b for k, b in module._buffers.items() if b is not None and k not in keep],
+            [b for k, b in module._buffers.items() if b is not None and k not in others],
         )
 
     def _walk(self) -> Iterator[tuple[Any, bool]]:

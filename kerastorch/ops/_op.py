@@ -210,3 +210,9 @@ def axes_of(x: torch.Tensor, axis: Axis) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise ValueError(f"`axis` names an axis twice, received {axis!r}.")
     return found
+
+
+def in_compiled_graph() -> bool:
+    """Whether an operator of our own may stand in for what torch's compiler would take apart. A file for
+    other programs (torch.export) holds torch's operators alone."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from kerastorch._module import _Holder
+from kerastorch._module import _Holder, not_weights
 from kerastorch._registry import snake_case
 
 _PROJECTIONS = ("query_dense", "key_dense", "value_dense", "gate_dense", "output_dense")
@@ -128,10 +128,8 @@ def _items(container: Any) -> Iterable[Any]:
 
 
 def own_values(module: nn.Module) -> list[torch.Tensor]:
-    """The weights of a module without those of the modules inside: parameters, then buffers. The
-    constants of a graph are part of its configuration."""
+    """The weights of a module without those of the modules inside: parameters, then buffers."""
     holders = [m for m in module._modules.values() if isinstance(m, _Holder)]
-    constants = {key for _, key in module.__dict__.get("_constants", ())}
     found: dict[int, torch.Tensor] = {}
     if also := _ALSO_OWN.get(type(module).__name__):
         weight = getattr(module, also)()
@@ -140,10 +138,8 @@ def own_values(module: nn.Module) -> list[torch.Tensor]:
     places = [place for place in places if place is module or isinstance(place, _Holder)]
     for table in ("_parameters", "_buffers"):
         for place in places:
+            others = not_weights(place)
             for name, tensor in getattr(place, table).items():
-                kept = name not in place._non_persistent_buffers_set
-                if place is module and table == "_buffers" and name in constants:
-                    kept = False
-                if tensor is not None and kept:
+                if tensor is not None and name not in others:
                     found[id(tensor)] = tensor
     return list(found.values())

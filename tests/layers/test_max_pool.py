@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import kerastorch as keras
-from kerastorch.layers._max_pool import max_pool2d
+from kerastorch.ops._max_pool import max_pool2d
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)

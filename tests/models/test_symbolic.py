@@ -316,7 +316,7 @@ def test_constants_are_registered_once() -> None:
     assert [name for name, _ in model.named_parameters()] == ["parameter_0"]
     assert [name for name, _ in model.named_buffers()] == ["constant_0", "constant_1"]
     assert model.parameter_0 is P
-    assert model.count_params() == 18
+    assert model.count_params() == 6
 
 
 # -- modules ---------------------------------------------------------------------------------------

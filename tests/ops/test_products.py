@@ -200,9 +200,11 @@ def test_one_graph() -> None:
     torch.testing.assert_close(compiled(x, y), function(x, y))
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 3)], ids=str)
-def test_slogdet(shape: tuple[int, ...]) -> None:
-    check("slogdet", np.random.default_rng(0).normal(size=shape).astype("float32"))
+def test_slogdet() -> None:
+    rng = np.random.default_rng(0)
+    check("slogdet", rng.normal(size=(3, 3)).astype("float32"), unknown=False)  # it is square
+    # Keras's symbolic shapes forget the batch
+    check("slogdet", rng.normal(size=(2, 3, 3)).astype("float32"), symbolic=False)
 
 
 def test_slogdet_of_integers() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from kerastorch.layers._base import as_tuple, pad_axes
 from kerastorch.ops._image._base import check_rank, is_last
 from kerastorch.ops._nn._spatial import padding_of
 from kerastorch.ops._op import Array, op
+from kerastorch.ops._windows import as_tuple, pad_axes
 
 
 @op

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from kerastorch.layers._base import as_tuple, pad_axes
-from kerastorch.layers._conv import same_padding
 from kerastorch.ops._image._base import as_given, channels_first, check_rank, is_last, wide
 from kerastorch.ops._op import Array, floating, op
+from kerastorch.ops._windows import as_tuple, pad_axes, same_padding
 
 
 @op

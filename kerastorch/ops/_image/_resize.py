@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
-from kerastorch.layers._base import pad_axes
 from kerastorch.ops._image._base import as_given, channels_first, wide
 from kerastorch.ops._op import Array, floating, op, promoted
+from kerastorch.ops._windows import pad_axes
 
 #: What torch calls the methods that it has, with pixels that have their centres at halves.
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}

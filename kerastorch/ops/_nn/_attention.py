@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kerastorch.layers._attention import allowed, past
 from kerastorch.ops._op import Array, op, promoted
 
 
@@ -69,3 +68,19 @@ def dot_product_attention(
             enable_gqa=shapes[0][2] != shapes[1][2],
         )
     return y.transpose(1, 2)
+
+
+def past(q_BNTD: torch.Tensor, k_BNSD: torch.Tensor) -> torch.Tensor:
+    """True where the key is not later than the query: (T, S)."""
+    shape = (q_BNTD.shape[-2], k_BNSD.shape[-2])
+    return torch.ones(shape, dtype=torch.bool, device=q_BNTD.device).tril()
+
+
+def allowed(*masks: torch.Tensor | None) -> torch.Tensor | None:
+    """Where all of the masks that there are allow it."""
+    result = None
+    for mask in masks:
+        if mask is not None:
+            mask = mask.bool()
+            result = mask if result is None else result & mask
+    return result

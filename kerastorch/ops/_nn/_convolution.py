@@ -11,11 +11,9 @@ from typing import Any
 
 import torch
 
-from kerastorch.layers._base import as_tuple, pad_axes
-from kerastorch.layers._conv import CONVOLVE
-from kerastorch.layers._conv_transpose import TRANSPOSE, crops
 from kerastorch.ops._nn._spatial import checked, on_channels_first, padding_of
 from kerastorch.ops._op import Array, floating, op, promoted
+from kerastorch.ops._windows import CONVOLVE, TRANSPOSE, as_tuple, crops, pad_axes
 
 #: Below so many channels, oneDNN writes past its workspace in the backward pass of strided windows of
 #: one (uxlfoundation/oneDNN#6035).

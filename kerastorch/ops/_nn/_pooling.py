@@ -6,10 +6,16 @@ from typing import Any
 
 import torch
 
-from kerastorch.layers._base import as_tuple
-from kerastorch.layers._pooling import ADAPTIVE_AVERAGE, ADAPTIVE_MAXIMUM, AVERAGE, MAXIMUM, Kernels
 from kerastorch.ops._nn._spatial import checked, on_channels_first, padding_of
 from kerastorch.ops._op import Array, floating, op
+from kerastorch.ops._windows import (
+    ADAPTIVE_AVERAGE,
+    ADAPTIVE_MAXIMUM,
+    AVERAGE,
+    MAXIMUM,
+    Kernels,
+    as_tuple,
+)
 
 
 @op

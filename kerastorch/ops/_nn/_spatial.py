@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kerastorch.config import standardize_data_format
-from kerastorch.layers._conv import Pads, same_padding
+from kerastorch.ops._windows import Pads, same_padding
 
 
 def on_channels_first(

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kerastorch.layers._base import in_compiled_graph
+from kerastorch.ops._op import in_compiled_graph
 
 _aten = torch.ops.aten
 
