@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from kerastorch.config import backend as backend
 from kerastorch.config import epsilon as epsilon
 from kerastorch.config import floatx as floatx
 from kerastorch.config import image_data_format as image_data_format
@@ -23,11 +24,6 @@ from kerastorch.config import set_image_data_format as set_image_data_format
 from kerastorch.layers._layer import reset_names
 
 Axis = int | tuple[int, ...] | None
-
-
-def backend() -> str:
-    """The name of the array library: ``"torch"``."""
-    return "torch"
 
 
 def clear_session(free_memory: bool = True) -> None:

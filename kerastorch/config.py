@@ -16,6 +16,11 @@ _epsilon = 1e-7
 _image_data_format = "channels_last"
 
 
+def backend() -> str:
+    """The name of the array library: ``"torch"``."""
+    return "torch"
+
+
 def floatx() -> str:
     """Name of the default floating-point dtype of weights and of converted inputs."""
     return _floatx
