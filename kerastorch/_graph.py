@@ -14,6 +14,7 @@ import itertools
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,12 @@ class Node:
 class KerasTensor:
     """A tensor without values: shape (``None`` for unknown axes), dtype, and the call that made it.
 
+    `Input` makes those that a model begins with. One made by itself shows what calls give:
+
+    >>> import kerastorch as keras
+    >>> keras.ops.matmul(keras.KerasTensor((None, 3)), keras.KerasTensor((3, 2))).shape
+    (None, 2)
+
     >>> import torch, kerastorch as keras
     >>> x = keras.Input((3,), dtype="float32")
     >>> torch.cat([x, x * 2], dim=-1)[:, :4]
@@ -69,7 +76,23 @@ class KerasTensor:
     _keras_mask: KerasTensor | None = None
     __array_ufunc__ = None  # numpy leaves operators to this class
 
-    def __init__(self, probes: tuple[Any, Any], node: Node, path: tuple[Any, ...] = ()):
+    probes: tuple[Any, Any]
+    node: Node
+    path: tuple[Any, ...]
+
+    def __init__(self, shape: Shape, dtype: Any = "float32", name: str | None = None) -> None:
+        layer = None if name is None else SimpleNamespace(name=name)
+        self._set(_probes(shape, dtype), Node("placeholder", layer))
+        self.node.outputs = self
+
+    @classmethod
+    def made(cls, probes: tuple[Any, Any], node: Node, path: tuple[Any, ...] = ()) -> KerasTensor:
+        """What a call gives, or the part of it at `path`."""
+        self = cls.__new__(cls)
+        self._set(probes, node, path)
+        return self
+
+    def _set(self, probes: tuple[Any, Any], node: Node, path: tuple[Any, ...] = ()) -> None:
         _install_call_hook()
         self.probes = probes
         self.node = node
@@ -209,13 +232,16 @@ KerasTensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign
 def input_tensor(layer: Any, shape: Shape, dtype: Any) -> KerasTensor:
     """The symbolic tensor of an `InputLayer`; `shape` includes the batch axis."""
     node = Node("placeholder", layer)
-    kind = TEXT if dtype == "string" else standardize_dtype(dtype)
-    probes = tuple(
-        torch.empty([p if n is None else n for n in shape], dtype=kind, device="meta")
-        for p in _PROBES
-    )
-    node.outputs = KerasTensor(probes, node)  # type: ignore[arg-type]
+    node.outputs = KerasTensor.made(_probes(shape, dtype), node)
     return node.outputs
+
+
+def _probes(shape: Shape, dtype: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Meta tensors with two sizes in the place of unknown axes."""
+    kind = TEXT if dtype == "string" else standardize_dtype(dtype)
+    sizes = ([p if n is None else n for n in shape] for p in _PROBES)
+    first, second = (torch.empty(size, dtype=kind, device="meta") for size in sizes)
+    return first, second
 
 
 # -- recording -------------------------------------------------------------------------------------
@@ -272,7 +298,7 @@ def _explanation(error: Exception, node: Node) -> str:
 
 def _symbolic(a: Any, b: Any, node: Node, path: tuple[Any, ...]) -> Any:
     if isinstance(a, torch.Tensor):
-        return KerasTensor((a, b), node, path)
+        return KerasTensor.made((a, b), node, path)
     if isinstance(a, dict):
         return type(a)((k, _symbolic(a[k], b[k], node, (*path, k))) for k in a)
     if isinstance(a, (tuple, list)):
@@ -284,7 +310,7 @@ def _symbolic(a: Any, b: Any, node: Node, path: tuple[Any, ...]) -> Any:
             return tuple(items)
         return type(a)(*items) if hasattr(a, "_fields") else type(a)(items)
     # A Python value: a constant, or a size that depends on an unknown axis.
-    return a if type(a) is type(b) and a == b else KerasTensor((a, b), node, path)
+    return a if type(a) is type(b) and a == b else KerasTensor.made((a, b), node, path)
 
 
 def is_symbolic(*values: Any) -> bool:

@@ -170,7 +170,10 @@ def as_tensor(value: Any, dtype: Any = None, device: torch.device | None = None)
         array = np.asarray(value)
         if not array.flags.writeable:
             array = array.copy()
-        found = torch.as_tensor(array, device=device)
+        if array.dtype.name == "bfloat16":  # of ml_dtypes
+            found = torch.as_tensor(array.view(np.int16), device=device).view(torch.bfloat16)
+        else:
+            found = torch.as_tensor(array, device=device)
     return found if wanted is None else found.to(wanted)
 
 
