@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kerastorch.layers._base import as_tuple, pad_axes
-from kerastorch.ops._image._base import check_rank, is_last
+from kerastorch.layers._preprocessing._images._pixels import check_rank, is_last
 from kerastorch.ops._nn._spatial import padding_of
 from kerastorch.ops._op import Array, op
 
