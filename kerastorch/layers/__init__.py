@@ -81,10 +81,50 @@ from kerastorch.layers._preprocessing._category import CategoryEncoding as Categ
 from kerastorch.layers._preprocessing._discretization import Discretization as Discretization
 from kerastorch.layers._preprocessing._hashing import HashedCrossing as HashedCrossing
 from kerastorch.layers._preprocessing._hashing import Hashing as Hashing
+from kerastorch.layers._preprocessing._images._geometry import RandomCrop as RandomCrop
+from kerastorch.layers._preprocessing._images._geometry import RandomFlip as RandomFlip
+from kerastorch.layers._preprocessing._images._geometry import RandomRotation as RandomRotation
+from kerastorch.layers._preprocessing._images._geometry import RandomShear as RandomShear
+from kerastorch.layers._preprocessing._images._geometry import (
+    RandomTranslation as RandomTranslation,
+)
+from kerastorch.layers._preprocessing._images._geometry import RandomZoom as RandomZoom
+from kerastorch.layers._preprocessing._images._histograms import AutoContrast as AutoContrast
+from kerastorch.layers._preprocessing._images._histograms import Equalization as Equalization
+from kerastorch.layers._preprocessing._images._hues import (
+    RandomColorDegeneration as RandomColorDegeneration,
+)
+from kerastorch.layers._preprocessing._images._hues import RandomColorJitter as RandomColorJitter
+from kerastorch.layers._preprocessing._images._hues import RandomHue as RandomHue
+from kerastorch.layers._preprocessing._images._hues import RandomSaturation as RandomSaturation
+from kerastorch.layers._preprocessing._images._intensity import RandomBrightness as RandomBrightness
+from kerastorch.layers._preprocessing._images._intensity import RandomContrast as RandomContrast
+from kerastorch.layers._preprocessing._images._intensity import RandomGrayscale as RandomGrayscale
+from kerastorch.layers._preprocessing._images._intensity import RandomInvert as RandomInvert
+from kerastorch.layers._preprocessing._images._intensity import (
+    RandomPosterization as RandomPosterization,
+)
+from kerastorch.layers._preprocessing._images._intensity import Solarization as Solarization
+from kerastorch.layers._preprocessing._images._mixing import CutMix as CutMix
+from kerastorch.layers._preprocessing._images._mixing import MixUp as MixUp
+from kerastorch.layers._preprocessing._images._policies import AugMix as AugMix
+from kerastorch.layers._preprocessing._images._policies import RandAugment as RandAugment
+from kerastorch.layers._preprocessing._images._resizing import CenterCrop as CenterCrop
+from kerastorch.layers._preprocessing._images._resizing import Resizing as Resizing
+from kerastorch.layers._preprocessing._images._warps import (
+    RandomElasticTransform as RandomElasticTransform,
+)
+from kerastorch.layers._preprocessing._images._warps import RandomPerspective as RandomPerspective
+from kerastorch.layers._preprocessing._images._windows import RandomErasing as RandomErasing
+from kerastorch.layers._preprocessing._images._windows import (
+    RandomGaussianBlur as RandomGaussianBlur,
+)
+from kerastorch.layers._preprocessing._images._windows import RandomSharpness as RandomSharpness
 from kerastorch.layers._preprocessing._lookup import IntegerLookup as IntegerLookup
 from kerastorch.layers._preprocessing._lookup import StringLookup as StringLookup
 from kerastorch.layers._preprocessing._normalization import Normalization as Normalization
 from kerastorch.layers._preprocessing._normalization import Rescaling as Rescaling
+from kerastorch.layers._preprocessing._pipeline import Pipeline as Pipeline
 from kerastorch.layers._preprocessing._text import TextVectorization as TextVectorization
 from kerastorch.layers._recurrent import GRU as GRU
 from kerastorch.layers._recurrent import LSTM as LSTM

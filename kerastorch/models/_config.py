@@ -404,8 +404,9 @@ def _target(entry: dict[str, Any]) -> Any:
 def _call(entry: dict[str, Any], target: Any, args: Any, kwargs: Any) -> Any:
     """A recorded call again."""
     if isinstance(target, nn.Module):
-        for name in ("mask", "training"):  # Keras writes down what was not given
-            if kwargs.get(name, 0) is None:
+        unsaid = {"mask": None, "training": getattr(target, "_unsaid_training", None)}
+        for name, value in unsaid.items():  # Keras writes down what was not given
+            if kwargs.get(name, 0) is value:
                 del kwargs[name]
         return target(*args, **kwargs)
     symbols = symbolic_leaves((args, kwargs))

@@ -80,7 +80,7 @@ class Normalization(Tabular):
         if self.input_mean is None:
             self.adapt_mean = self._statistic("mean", sizes, "zeros")
             self.adapt_variance = self._statistic("variance", sizes, "ones")
-            self.count = self._statistic("count", (), "zeros", "int64")  # Keras's files have it
+            self.count = self._statistic("count", (), "zeros", "int32")  # Keras's files have it
             return
         given = np.shape(self.input_mean)
         last = dict(zip(self._kept[::-1], given[::-1], strict=False))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from kerastorch.ops._image._base import check_rank, is_last
+from kerastorch.ops._image._color_spaces import grayscale, to_hsv, to_rgb
+from kerastorch.ops._image._pixels import check_rank, is_last
 from kerastorch.ops._op import Array, op
 
 
@@ -19,8 +20,7 @@ def rgb_to_grayscale(images: Array, data_format: str | None = None) -> torch.Ten
     axis = _channels(images, data_format, (1, 3))
     if images.shape[axis] == 1:
         return images
-    r, g, b = images.unbind(axis)
-    return (0.2989 * r + 0.587 * g + 0.114 * b).to(images.dtype).unsqueeze(axis)
+    return grayscale(images, axis)
 
 
 @op
@@ -32,16 +32,7 @@ def rgb_to_hsv(images: Array, data_format: str | None = None) -> torch.Tensor:
     tensor([[[0.3333, 1.0000, 0.5000]]])
     """
     axis = _channels(images, data_format, (3,), floating=True)
-    r, g, b = torch.where(images.abs() < torch.finfo(images.dtype).eps, 0, images).unbind(axis)
-    value = torch.maximum(torch.maximum(r, g), b)
-    spread = value - torch.minimum(torch.minimum(r, g), b)
-    saturation = torch.where(value > 0, spread / torch.where(value > 0, value, 1), 0)
-    # by which of the colours is the largest: a sixth of the circle around 0, 1/3 or 2/3
-    sixth = 1 / (6 * torch.where(spread > 0, spread, 1))
-    hue = torch.where(value == g, sixth * (b - r) + 1 / 3, sixth * (r - g) + 2 / 3)
-    hue = torch.where(value == r, sixth * (g - b), hue)
-    hue = torch.where(spread > 0, hue, 0) + (hue < 0)
-    return torch.stack([hue, saturation, value], axis)
+    return to_hsv(images, axis)
 
 
 @op
@@ -53,11 +44,7 @@ def hsv_to_rgb(images: Array, data_format: str | None = None) -> torch.Tensor:
     tensor([[[0., 1., 1.]]])
     """
     axis = _channels(images, data_format, (3,), floating=True)
-    hue, saturation, value = images.unbind(axis)
-    place = (hue % 1) * 6
-    pure = ((place - 3).abs() - 1, 2 - (place - 2).abs(), 2 - (place - 4).abs())
-    pale = 1 - saturation
-    return torch.stack([value * (pale + saturation * c.clamp(0, 1)) for c in pure], axis)
+    return to_rgb(images, axis)
 
 
 def _channels(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.ops._image._base import check_rank, is_last
+from kerastorch.ops._image._pixels import check_rank, is_last
 from kerastorch.ops._nn._spatial import padding_of
 from kerastorch.ops._op import Array, op
 from kerastorch.ops._windows import as_tuple, pad_axes

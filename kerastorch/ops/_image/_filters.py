@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
-from kerastorch.ops._image._base import as_given, channels_first, check_rank, is_last, wide
+from kerastorch.ops._image._blur import blurred
+from kerastorch.ops._image._pixels import (
+    as_given,
+    channels_first,
+    check_rank,
+    is_last,
+    wide,
+)
 from kerastorch.ops._op import Array, floating, op
-from kerastorch.ops._windows import as_tuple, pad_axes, same_padding
+from kerastorch.ops._windows import as_tuple, pad_axes
 
 
 @op
@@ -31,24 +37,6 @@ def gaussian_blur(
     sigmas = (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma)
     x = wide(channels_first(images, data_format))
     return as_given(blurred(x, sizes, sigmas), images, data_format)
-
-
-def blurred(
-    x: torch.Tensor, sizes: tuple[int, ...], sigmas: Sequence[float], padding: str = "same"
-) -> torch.Tensor:
-    """A Gaussian filter over the last two axes, one after the other."""
-    if padding == "same":
-        x = pad_axes(x, same_padding(x.shape[-2:], sizes, (1, 1), (1, 1)))
-    y = x.reshape(-1, 1, *x.shape[-2:])
-    y = F.conv2d(y, _gaussian(y, sizes[0], sigmas[0]).view(1, 1, -1, 1))
-    y = F.conv2d(y, _gaussian(y, sizes[1], sigmas[1]).view(1, 1, 1, -1))
-    return y.reshape(*x.shape[:-2], *y.shape[-2:])
-
-
-def _gaussian(x: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
-    """Weights with sum 1, of the dtype of `x`."""
-    distance = torch.arange(size, dtype=x.dtype, device=x.device) - (size - 1) / 2
-    return torch.softmax(-0.5 * (distance / sigma).square(), 0)
 
 
 @op

@@ -1,0 +1,1 @@
+"""Layers for pictures, and what they do to them as functions of tensors (B, C, H, W)."""
