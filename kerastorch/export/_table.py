@@ -20,7 +20,7 @@ from kerastorch.export._part import (
     no_bias,
     present,
 )
-from kerastorch.ops._windows import same_padding
+from kerastorch.ops._windows import pooling_pads, same_padding
 
 # -- core --------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ def _pool(kind: str, **options: Any) -> Entry:
         if layer.padding == "same":
             one = (1,) * layer.rank
             sizes = one if layer.strides == one else _sizes(site)
-            padding, cut = layer._same(sizes)
+            padding, cut = pooling_pads(sizes, layer.pool_size, layer.strides)
             more = {"padding": _default(padding, 0), "ceil_mode": True, **options}
         size = _default(layer.pool_size, 0)
         make = made(f"nn.{kind}{layer.rank}d", size, stride=stride, **more)

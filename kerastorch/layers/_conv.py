@@ -9,7 +9,7 @@ import torch
 from kerastorch import activations
 from kerastorch.layers._base import Optioned, Spatial, positive
 from kerastorch.layers._layer import registry
-from kerastorch.ops._windows import CONVOLVE, Pads, as_tuple, pad_axes, same_padding
+from kerastorch.ops._windows import CONVOLVE, Pads, as_tuple, avoided, convolve, same_padding
 
 
 class Convolution(Spatial, Optioned):
@@ -76,9 +76,7 @@ class Convolution(Spatial, Optioned):
                 f"{self._title()}: the channels of the input must be known and a multiple of "
                 f"groups={groups}, received shape {input_shape} ({self.data_format})."
             )
-        # oneDNN writes past its workspace in the backward pass of strided windows of one over fewer
-        # channels than a vector holds (uxlfoundation/oneDNN#6035): those take every n-th entry first.
-        self._subsample = max(self.kernel_size) == 1 < max(self.strides) and channels < 16
+        self._subsample = avoided(self.kernel_size, self.strides, channels)
         self._channels = channels
         return channels
 
@@ -93,16 +91,11 @@ class Convolution(Spatial, Optioned):
         pads = self._pads
         if pads is None:
             pads = same_padding(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
-        padding: Any = tuple(before for before, _ in pads)
-        any_size = self._pads is None and torch.compiler.is_exporting()  # then nothing is compared
-        if any_size or any(before != after for before, after in pads):
-            x, padding = pad_axes(x, pads), 0
-        strides = self.strides
-        if self._subsample:
-            every: Any = (..., *(slice(None, None, s) for s in strides))
-            x, strides = x[every], (1,) * self.rank
-        convolve = CONVOLVE[self.rank - 1]
-        return convolve(x, weight, bias, strides, padding, self.dilation_rate, groups)
+        return convolve(
+            *(x, weight, bias, self.strides, pads, self.dilation_rate, groups),
+            subsample=self._subsample,
+            any_size=self._pads is None,
+        )
 
     def _expectation(self) -> str:
         if not self.built:

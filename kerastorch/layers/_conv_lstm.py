@@ -13,7 +13,7 @@ from kerastorch.layers._cells import OWN, LSTMCell
 from kerastorch.layers._conv import Convolution
 from kerastorch.layers._layer import registry
 from kerastorch.layers._recurrent import _OfCell, _Recurrent
-from kerastorch.ops._windows import CONVOLVE, pad_axes, same_padding
+from kerastorch.ops._windows import convolve, same_padding
 
 
 class ConvLSTMCell(LSTMCell, Convolution):  # type: ignore[misc]  # `call` is the first one's
@@ -123,10 +123,8 @@ class ConvLSTMCell(LSTMCell, Convolution):  # type: ignore[misc]  # `call` is th
     def _convolve_state(
         self, h: Tensor, weight: Tensor, bias: Tensor | None, groups: int
     ) -> Tensor:
-        padding: Any = tuple(before for before, _ in self._around)
-        if any(before != after for before, after in self._around):
-            h, padding = pad_axes(h, self._around), 0
-        return CONVOLVE[self.rank - 1](h, weight, bias, 1, padding, 1, groups)
+        once = (1,) * self.rank
+        return convolve(h, weight, bias, once, self._around, once, groups)
 
     def kind(self) -> str | None:
         """There is no kernel for it."""

@@ -9,7 +9,14 @@ import torch
 from kerastorch.layers._base import positive
 from kerastorch.layers._conv import Convolution
 from kerastorch.layers._layer import registry
-from kerastorch.ops._windows import TRANSPOSE, as_tuple, crops, pad_axes
+from kerastorch.ops._windows import (
+    TRANSPOSE,
+    avoided,
+    crops,
+    cuts,
+    output_padding_of,
+    pad_axes,
+)
 
 
 class _ConvTranspose(Convolution):
@@ -42,14 +49,7 @@ class _ConvTranspose(Convolution):
         kind = type(self).__name__
         positive(kind, filters=filters)
         self._refuse_both(strides, dilation_rate)
-        more: Any = (None,) * self.rank
-        if output_padding is not None:
-            more = as_tuple(kind, "output_padding", output_padding, self.rank, 0)
-            if any(p >= s for p, s in zip(more, self.strides, strict=True)):
-                raise ValueError(
-                    f"{kind}: `output_padding` must be smaller than `strides`, "
-                    f"received {output_padding!r} and {self.strides!r}."
-                )
+        more = output_padding_of(kind, output_padding, self.strides)
         self.filters = filters
         self.output_padding = None if output_padding is None else more
         self._keep_options(
@@ -57,26 +57,15 @@ class _ConvTranspose(Convolution):
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )
         self._to_weight = (self.rank + 1, self.rank, *range(self.rank))
-        # torch cuts the same on both sides; what is left to cut or to add is behind.
-        cuts = zip(self._reach, self.strides, more, strict=True)
-        sides = [crops(self.padding, *cut) for cut in cuts]
-        self._cut = tuple(before for before, _ in sides)
-        self._extend = tuple(
-            min(max(before - after, 0), stride - 1)
-            for (before, after), stride in zip(sides, self.strides, strict=True)
-        )
-        self._after = [
-            (0, before - after - extend)
-            for (before, after), extend in zip(sides, self._extend, strict=True)
-        ]
+        axes = zip(self._reach, self.strides, more, strict=True)
+        sides = [crops(self.padding, *axis) for axis in axes]
+        self._cut, self._extend, self._after = cuts(sides, self.strides)
         self._fits = not any(after for _, after in self._after)
 
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
         channels = self._channels_of(input_shape)
-        # The same defect of oneDNN as in convolutions; here it is by input or output channels.
-        one = max(self.kernel_size) == 1 < max(self.strides)
-        self._subsample = one and min(channels, self.filters) < 16
+        self._subsample = avoided(self.kernel_size, self.strides, min(channels, self.filters))
         memory = (self.rank + 1, *range(self.rank), self.rank)
         self.kernel = self._make("kernel", (*self.kernel_size, self.filters, channels), memory)
         self.bias = self._make("bias", (self.filters,)) if self.use_bias else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from kerastorch.ops._windows import (
     MAXIMUM,
     Kernels,
     as_tuple,
-    same_padding,
+    pool,
 )
 
 
@@ -45,24 +44,7 @@ class _Pooling(Spatial):
         self.built = True
 
     def _move(self, x: torch.Tensor) -> torch.Tensor:
-        pool = self.kernels[self.rank - 1]
-        if self.padding == "valid":
-            return pool(x, self.pool_size, self.strides)
-        padding, first = self._same(x.shape[2:])
-        x = pool(x, self.pool_size, self.strides, padding=padding, ceil_mode=True)
-        last: Any = (..., *(slice(n, None) for n in first))
-        return x[last] if any(first) else x
-
-    def _same(self, sizes: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
-        """For "same": what torch is to pad each axis by, and the first window that counts.
-
-        torch pads the same before and after. Where "same" has one more after, the last window either
-        hangs over the end (ceil_mode) or, without strides, one window too many is dropped.
-        """
-        pads = same_padding(sizes, self.pool_size, self.strides, (1,) * self.rank)
-        pairs = list(zip(pads, self.strides, strict=True))
-        padding = tuple(after if stride == 1 else before for (before, after), stride in pairs)
-        return padding, [after - before if stride == 1 else 0 for (before, after), stride in pairs]
+        return pool(self.kernels[self.rank - 1], x, self.pool_size, self.strides, self.padding)
 
     def _expectation(self) -> str:
         return f"expected {self.rank + 2} axes, each pooled axis at least {self.pool_size} long."

@@ -17,15 +17,10 @@ def blurred(
     if padding == "same":
         x = pad_axes(x, same_padding(x.shape[-2:], sizes, (1, 1), (1, 1)))
     y = x.reshape(-1, 1, *x.shape[-2:])
-    y = F.conv2d(y, _gaussian(y, sizes[0], sigmas[0]).view(1, 1, -1, 1))
-    y = F.conv2d(y, _gaussian(y, sizes[1], sigmas[1]).view(1, 1, 1, -1))
+    for axis, (size, sigma) in enumerate(zip(sizes, sigmas, strict=True)):
+        weights = torch.softmax(_exponents(y, size, sigma), -1).view(1, 1, -1)
+        y = F.conv2d(y, weights.unsqueeze(3 - axis))
     return y.reshape(*x.shape[:-2], *y.shape[-2:])
-
-
-def _gaussian(x: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
-    """Weights with sum 1, of the dtype of `x`."""
-    distance = torch.arange(size, dtype=x.dtype, device=x.device) - (size - 1) / 2
-    return torch.softmax(-0.5 * (distance / sigma).square(), 0)
 
 
 def blurred_each(x: torch.Tensor, sizes: tuple[int, int], sigmas: torch.Tensor) -> torch.Tensor:
@@ -34,8 +29,13 @@ def blurred_each(x: torch.Tensor, sizes: tuple[int, int], sigmas: torch.Tensor) 
     x = pad_axes(x, same_padding((height, width), sizes, (1, 1), (1, 1)))
     x = x.reshape(1, batch * channels, *x.shape[2:])
     for axis, size in enumerate(sizes):
-        distance = torch.arange(size, dtype=sigmas.dtype, device=x.device) - (size - 1) / 2
-        weights = torch.softmax(-0.5 * (distance / sigmas[:, axis, None]).square(), -1)
+        weights = torch.softmax(_exponents(sigmas, size, sigmas[:, axis, None]), -1)
         weights = weights.to(x.dtype).repeat_interleave(channels, 0).unsqueeze(1)
         x = F.conv2d(x, weights.unsqueeze(3 - axis), groups=batch * channels)
     return x.reshape(batch, channels, height, width)
+
+
+def _exponents(like: torch.Tensor, size: int, sigma: float | torch.Tensor) -> torch.Tensor:
+    """Of the normal density at `size` neighbouring pixels, in the dtype of `like`; sigma (B, 1): (B, size)."""
+    distance = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
+    return -0.5 * (distance / sigma).square()

@@ -13,11 +13,16 @@ import torch
 
 from kerastorch.ops._nn._spatial import checked, on_channels_first, padding_of
 from kerastorch.ops._op import Array, floating, op, promoted
-from kerastorch.ops._windows import CONVOLVE, TRANSPOSE, as_tuple, crops, pad_axes
-
-#: Below so many channels, oneDNN writes past its workspace in the backward pass of strided windows of
-#: one (uxlfoundation/oneDNN#6035).
-_SAFE = 16
+from kerastorch.ops._windows import (
+    TRANSPOSE,
+    as_tuple,
+    avoided,
+    convolve,
+    crops,
+    cuts,
+    output_padding_of,
+    pad_axes,
+)
 
 
 @op
@@ -143,14 +148,11 @@ def _convolve(
     strides, dilation = _windows(x, strides, dilation)
     weight = kernel.permute(rank + 1, rank, *range(rank))
     pads = padding_of(padding, x.shape[2:], tuple(window), strides, dilation)
-    around: Any = tuple(before for before, _ in pads)
-    if any(before != after for before, after in pads):
-        x, around = pad_axes(x, pads), 0
-    if max(window) == 1 < max(strides) and x.shape[1] < _SAFE:
-        every: Any = (..., *(slice(None, None, s) for s in strides))
-        x, strides = x[every], (1,) * rank
-    groups = x.shape[1] // channels
-    return CONVOLVE[rank - 1](x, weight, None, strides, around, dilation, groups)
+    return convolve(
+        *(x, weight, None, strides, pads, dilation, x.shape[1] // channels),
+        subsample=avoided(tuple(window), strides, x.shape[1]),
+        any_size=checked(padding) == "same" and max(strides) > 1,
+    )
 
 
 def _depthwise(
@@ -173,30 +175,14 @@ def _transposed(
     _check_channels(x, kernel, x.shape[1] == channels)
     rank = len(window)
     strides, dilation = _windows(x, strides, dilation)
-    more = _output_padding(output_padding, strides)
+    more = output_padding_of("conv_transpose", output_padding, strides)
     weight = kernel.permute(rank + 1, rank, *range(rank))
     reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     sides = list(map(partial(crops, checked(padding)), reach, strides, more))
-    if max(window) == 1 < max(strides) and min(channels, filters) < _SAFE:
-        weight = pad_axes(
-            weight, [(0, 1)] * rank
-        )  # a window of two, whose second entry adds nothing
+    if avoided(tuple(window), strides, min(channels, filters)):
+        # a window of two, whose second entry adds nothing
+        weight = pad_axes(weight, [(0, 1)] * rank)
         sides = [(before, after + d) for (before, after), d in zip(sides, dilation, strict=True)]
-    # torch cuts the same on both sides; what is left to cut or to add is behind.
-    pairs = list(zip(sides, strides, strict=True))
-    cut = tuple(before for before, _ in sides)
-    extend = tuple(min(max(before - after, 0), s - 1) for (before, after), s in pairs)
+    cut, extend, rest = cuts(sides, strides)
     y = TRANSPOSE[rank - 1](x, weight, None, strides, cut, extend, 1, dilation)
-    rest = [(0, b - a - e) for (b, a), e in zip(sides, extend, strict=True)]
     return pad_axes(y, rest) if any(after for _, after in rest) else y
-
-
-def _output_padding(value: Any, strides: tuple[int, ...]) -> tuple[Any, ...]:
-    if value is None:
-        return (None,) * len(strides)
-    more = as_tuple("conv_transpose", "output_padding", value, len(strides), 0)
-    if any(p >= s for p, s in zip(more, strides, strict=True)):
-        raise ValueError(
-            f"`output_padding` must be smaller than `strides`, received {value!r} and {strides!r}."
-        )
-    return more

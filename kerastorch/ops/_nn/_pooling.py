@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kerastorch.ops._nn._spatial import checked, on_channels_first, padding_of
+from kerastorch.ops._nn._spatial import checked, on_channels_first
 from kerastorch.ops._op import Array, floating, op
 from kerastorch.ops._windows import (
     ADAPTIVE_AVERAGE,
@@ -15,6 +15,7 @@ from kerastorch.ops._windows import (
     MAXIMUM,
     Kernels,
     as_tuple,
+    pool,
 )
 
 
@@ -92,16 +93,7 @@ def _pool(
     def move(x: torch.Tensor) -> torch.Tensor:
         window = as_tuple("pool", "pool_size", size, rank)
         steps = window if strides is None else as_tuple("pool", "strides", strides, rank)
-        pads = padding_of(padding, x.shape[2:], window, steps, (1,) * rank)
-        if checked(padding) == "valid":
-            return kernels[rank - 1](x, window, steps)
-        # torch pads the same before and after. Where "same" has one more after, the last window
-        # hangs over the end (ceil_mode) or, without strides, the first one is dropped.
-        pairs = list(zip(pads, steps, strict=True))
-        around = tuple(after if step == 1 else before for (before, after), step in pairs)
-        first = [after - before if step == 1 else 0 for (before, after), step in pairs]
-        kept: Any = (..., *(slice(n, None) for n in first))
-        return kernels[rank - 1](x, window, steps, padding=around, ceil_mode=True)[kept]
+        return pool(kernels[rank - 1], x, window, steps, checked(padding))
 
     return on_channels_first(x, data_format, move)
 
