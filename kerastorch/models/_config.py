@@ -110,6 +110,8 @@ def to_config(model: Any) -> dict[str, Any]:
     for node in nodes:
         if node.kind == "call_module":
             call = {"args": [plain(arg) for arg in node.args], "kwargs": plain(_explicit(node))}
+            if "training" in node.kwargs:
+                call["explicit"] = ["training"]
             calls = entries[node.target]
             places[node, ()] = (names[node.target], len(calls))
             calls.append(call)
@@ -297,6 +299,8 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
 
     for name, call in _in_order(entries, targets):
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
+        if call.get("explicit") != ["training"]:  # Keras writes it where it was not given, and
+            kwargs.pop("training", None)  # lets the mode of the model go before it
         if not all(map(str.isidentifier, kwargs)):  # they become part of the model's code
             raise ValueError(f"The config has a call with arguments called {list(kwargs)}.")
         results[name].append(_call(entries[name], targets[name], args, kwargs))
@@ -404,10 +408,8 @@ def _target(entry: dict[str, Any]) -> Any:
 def _call(entry: dict[str, Any], target: Any, args: Any, kwargs: Any) -> Any:
     """A recorded call again."""
     if isinstance(target, nn.Module):
-        unsaid = {"mask": None, "training": getattr(target, "_unsaid_training", None)}
-        for name, value in unsaid.items():  # Keras writes down what was not given
-            if kwargs.get(name, 0) is value:
-                del kwargs[name]
+        if kwargs.get("mask", 0) is None:  # Keras writes what was not given
+            del kwargs["mask"]
         return target(*args, **kwargs)
     symbols = symbolic_leaves((args, kwargs))
     if not symbols:  # it would run now, on sizes that the file chooses

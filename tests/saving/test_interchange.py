@@ -388,3 +388,46 @@ def test_constants_of_operations(tmp_path: Path) -> None:
     check_both_ways(make, data([(2, 3)])[0], tmp_path)
     model = make(kt)
     assert [key for key in model.state_dict() if key.startswith("constant")]
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_mode_of_the_model_goes_before_the_file(ending: str, tmp_path: Path) -> None:
+    """Keras writes `training` for every call of a layer that has a default for it, whether it was given or not."""
+    x = keras.Input((4, 3))
+    inner = keras.Sequential([keras.Input((4, 3)), keras.layers.GaussianNoise(1.0)])
+    outputs = [
+        keras.layers.Dropout(0.5)(x),
+        keras.layers.SpatialDropout1D(0.5)(x),
+        inner(x, training=False),
+        keras.layers.BatchNormalization()(x, training=False),
+    ]
+    model = keras.Model(x, outputs)
+    model.save(tmp_path / f"model.{ending}")
+    loaded = kt.models.load_model(tmp_path / f"model.{ending}")
+    value = torch.rand(16, 4, 3) + 1
+    for ours, theirs in zip(loaded(value), model(value, training=False), strict=True):
+        torch.testing.assert_close(ours, theirs.cpu())
+    for training in (True, False):
+        theirs = [not torch.allclose(y, value, atol=0.1) for y in model(value, training=training)]
+        ours = [not torch.allclose(y, value, atol=0.1) for y in loaded(value, training=training)]
+        assert ours == theirs == [training] * 4
+
+
+def test_training_given_in_a_call_stays_given(tmp_path: Path) -> None:
+    x = kt.Input((4,))
+    drop = kt.layers.Dropout(0.5)
+    frozen = kt.layers.BatchNormalization()(x, training=False)
+    model = kt.Model(x, [drop(x), drop(x, training=True), drop(x, training=False), frozen])
+    model.save(tmp_path / "model.keras")
+    value = torch.rand(64, 4) + 1
+    for each in (
+        model,
+        kt.models.load_model(tmp_path / "model.keras"),
+        kt.models.clone_model(model),
+    ):
+        changed = {
+            mode: [not torch.allclose(y, value, atol=0.1) for y in each(value, training=mode)]
+            for mode in (False, True)
+        }
+        assert changed == {False: [False, True, False, False], True: [True, True, False, False]}
+    keras.models.load_model(tmp_path / "model.keras")

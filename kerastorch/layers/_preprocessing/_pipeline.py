@@ -18,8 +18,6 @@ class Pipeline(Layer):
     torch.Size([2, 8, 8, 3])
     """
 
-    _unsaid_training = True  # what Keras writes in files for a call that does not say it
-
     def __init__(self, layers: Sequence[Any], name: str | None = None) -> None:
         super().__init__(name=name, autocast=False)
         for at, layer in enumerate(layers):

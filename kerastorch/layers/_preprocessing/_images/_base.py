@@ -31,7 +31,6 @@ class Pictures(Layer):
 
     _live_config = (*Layer._live_config, "data_format")
     _keeps_integers = False  # as they are, in place of the compute dtype
-    _unsaid_training = True  # what Keras writes in files for a call that does not say it
 
     def __init__(
         self,
