@@ -12,8 +12,9 @@ from torch import Tensor
 
 from kerastorch import activations, random
 from kerastorch.layers._base import Optioned, check_rank, positive
+from kerastorch.layers._kernels import copied, kernel
 from kerastorch.layers._layer import Layer, registry
-from kerastorch.layers._scan import Scanned, copied, kernel, loop, masked_kernel, select
+from kerastorch.layers._scan import Scanned, loop, masked_kernel, select
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, masks: Sequence[Tensor]) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from kerastorch.layers._kernels import kernel
 from kerastorch.layers._layer import Layer, registry
 from kerastorch.layers._recurrent import _Recurrent
-from kerastorch.layers._scan import kernel
 
 
 class Wrapper(Layer):

@@ -15,7 +15,7 @@ from layer_table import random_weights
 from torch import nn
 
 import kerastorch as kt
-from kerastorch.layers import _cells, _scan, _wrappers
+from kerastorch.layers import _cells, _kernels, _wrappers
 
 LAYERS = ("LSTM", "GRU", "SimpleRNN")
 STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
@@ -506,7 +506,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     def kernel(*args: Any, both: bool = False) -> Any:
         seen.append(both)
-        return _scan.kernel(*args, both=both)
+        return _kernels.kernel(*args, both=both)
 
     monkeypatch.setattr(_cells, "kernel", kernel)
     monkeypatch.setattr(_wrappers, "kernel", kernel)
@@ -630,7 +630,7 @@ def test_forget_gates_start_open() -> None:
 def test_weights_in_one_piece(directions: int, biased: bool) -> None:
     shapes = [(8, 3), (8, 2), *([(8,), (8,)] if biased else [])] * directions
     weights = [torch.rand(shape).requires_grad_() for shape in shapes]
-    pieces = _scan.in_one_piece(weights, directions)
+    pieces = _kernels.in_one_piece(weights, directions)
     order = sorted(range(len(pieces)), key=lambda i: pieces[i].data_ptr())
     assert [pieces[i].dim() for i in order] == sorted((p.dim() for p in pieces), reverse=True)
     assert len({p.untyped_storage().data_ptr() for p in pieces}) == 1
@@ -749,3 +749,39 @@ def test_states_and_masks_of_other_shapes() -> None:
         layer(x, initial_state=[torch.rand(ROWS, 2), torch.rand(ROWS, 2)])
     with pytest.raises(ValueError, match=r"`mask` must be \(batch, time\), \(4, 6\), received"):
         layer(x, mask=mask_of("any")[:, :2])
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("kind", ["gru", "tanh", "relu"])
+def test_gradients_in_a_compiled_graph(kind: str, both: bool) -> None:
+    """The step by step backward pass is that of torch's kernel, with biases and (`both`) without."""
+    native = {"gru": torch.gru, "tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[kind]
+    gates, directions = 3 if kind == "gru" else 1, 2 if both else 1
+    shapes = [(gates * 4, 3), (gates * 4, 4), *([] if both else [(gates * 4,)] * 2)] * directions
+    x, h, *weights = given = [
+        torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((2, 5, 3), (directions, 2, 4), *shapes)
+    ]
+
+    def run(x: Any, h: Any, weights: Any) -> Any:
+        y, (last,) = _kernels.kernel(kind, x, [h], weights, both)
+        return y, last
+
+    torch._dynamo.reset()
+    found = torch.compile(run, fullgraph=True, backend="aot_eager")(x, h, weights)
+    expected = native(x, h, weights, not both, 1, 0.0, True, both, True)
+    torch.testing.assert_close(found, expected)
+    factors = [torch.randn_like(y) for y in expected]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, given, factors), torch.autograd.grad(expected, given, factors)
+    )
+    torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # read by torch itself
+@pytest.mark.parametrize("kind", ["gru", "relu"])
+def test_steps_are_an_operator(kind: str) -> None:
+    gates = 3 if kind == "gru" else 1
+    shapes = ((5, 2, 3), (2, 4), (gates * 4, 3), (gates * 4, 4), (gates * 4,), (gates * 4,))
+    x, h, *weights = (torch.randn(shape, requires_grad=True) for shape in shapes)
+    torch.library.opcheck(torch.ops.kerastorch.steps.default, (kind, x, h, weights))
