@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,22 @@ import torch
 from kerastorch import data as data_module
 from kerastorch import tree
 from kerastorch.data import ArrayBatches, Batches
+
+
+def say_if_one_of_many() -> None:
+    """Warn in a process that torchrun has started beside others: each would train a model of its own."""
+    group = torch.distributed
+    if group.is_available() and group.is_initialized():
+        count = group.get_world_size()
+    else:
+        count = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if count > 1:
+        warnings.warn(
+            f"This process is one of {count}, and `fit` shares nothing between them: each trains a model of its "
+            "own. For one model, share the gradients in a `train_step` of your own, or train in a loop "
+            "of your own with torch.nn.parallel.DistributedDataParallel.",
+            stacklevel=3,
+        )
 
 
 def training_data(

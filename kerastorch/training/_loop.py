@@ -32,6 +32,7 @@ from kerastorch.training._inputs import (
     check_optional,
     checking_validation,
     epoch_steps,
+    say_if_one_of_many,
     training_data,
     use_workers,
 )
@@ -122,6 +123,8 @@ class Trainer(Resumable):
         (['loss'], [0, 1])
         """
         self._require_compiled("fit")
+        if self._is_built_in("train_step"):
+            say_if_one_of_many()
         check_epochs(epochs, initial_epoch)
         check_optional("validation_batch_size", validation_batch_size)
         check_frequency(validation_freq)

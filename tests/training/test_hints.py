@@ -1,8 +1,11 @@
 """Doubtful input: training goes on with a warning that says where to look. Names that go by shapes."""
 
+from typing import Any
+
 import keras as oracle
 import numpy as np
 import pytest
+import torch
 
 import kerastorch as keras
 from kerastorch import layers
@@ -163,3 +166,30 @@ def test_crossentropy_by_output() -> None:
     named.compile("sgd", "crossentropy")
     plain.compile("sgd", ["sparse_categorical_crossentropy", "binary_crossentropy"])
     assert named.evaluate(X, [Y, Y % 2], verbose=0) == plain.evaluate(X, [Y, Y % 2], verbose=0)
+
+
+def test_one_process_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replicas that share nothing are not trained in silence, unless the step is the user's."""
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dense(x)
+
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(data)
+
+    own = Own()
+    own.compile("sgd", "mse")
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as some clusters do for every process
+    regression().fit(X, ONES, verbose=0)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    own.fit(X, ONES, verbose=0)
+    with pytest.warns(UserWarning, match="one of 2, and `fit` shares nothing"):
+        regression().fit(X, ONES, verbose=0)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
+    regression().fit(X, ONES, verbose=0)
