@@ -20,6 +20,7 @@ class Rows:
 
     def __init__(self, data: Any) -> None:
         self.leaves, self._spec = tree.flatten_with_spec(data)
+        self._alone = not tree.is_nested(data)
         self._flat = type(data) is tuple and not any(map(tree.is_nested, data))
         self._count = next(len(leaf) for leaf in self.leaves if leaf is not None)
 
@@ -54,6 +55,8 @@ class Rows:
             yield from self._cut([_take(leaf, index) for leaf in self.leaves], size)
 
     def _cut(self, leaves: list[Any], size: int) -> Iterator[Any]:
+        if self._alone:
+            return iter(_split(leaves[0], size))
         columns = (
             itertools.repeat(None) if leaf is None else _split(leaf, size) for leaf in leaves
         )

@@ -29,7 +29,8 @@ def to_batch(item: Any) -> Batch:
         ready = [tensor for part in parts if (tensor := _as_it_is(part)) is not None]
         if len(ready) == len(parts) and len({len(tensor) for tensor in ready}) == 1:
             return tuple(ready)
-    return to_tensors(*unpack_x_y_sample_weight(item))
+    batch = to_tensors(*unpack_x_y_sample_weight(item))
+    return batch if isinstance(batch, tuple) else (batch,)
 
 
 #: What NumPy and torch store alike and no rule converts.
@@ -45,8 +46,8 @@ def _as_it_is(part: Any) -> torch.Tensor | None:
     return torch.from_numpy(part) if part.flags.carray and part.ndim and len(part) else None
 
 
-def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
-    """Arrays as tensors in a batch-like tuple. All must have the same number of rows."""
+def to_tensors(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Arrays as tensors, packed like a batch. All must have the same number of rows."""
     if x is None:
         raise ValueError("`x` is missing: give an array, a tensor, or a list or dict of them.")
     named = [

@@ -20,6 +20,7 @@ from kerastorch.data import (
     Epochs,
     carried,
     settle,
+    unpack_x_y_sample_weight,
 )
 from kerastorch.layers._mode import in_mode
 from kerastorch.saving._state import read_state
@@ -150,7 +151,7 @@ class Trainer(Resumable):
             drawn = None
             if state is not None and train.first() is not None and train.opened:
                 drawn = random_state()
-            self._prepare(train)
+            self._prepare(train, "train_step")
             if state is not None:
                 self._make_metrics(train)
             if class_weight is not None:
@@ -163,7 +164,8 @@ class Trainer(Resumable):
             self._check_targets(train)
             if isinstance(validation, ArrayBatches):
                 with checking_validation():
-                    self._check_inputs(validation.first()[0])
+                    if self._is_built_in("test_step"):
+                        self._check_inputs(unpack_x_y_sample_weight(validation.first())[0])
                     self._check_targets(validation)
             for batches in filter(None, (train, validation)):
                 settle(batches, self._device())
@@ -312,7 +314,7 @@ class Trainer(Resumable):
         use_workers(batches, workers, use_multiprocessing, max_queue_size)
         steps = epoch_steps("steps", steps, batches)
         with contextlib.closing(batches):
-            self._prepare(batches)
+            self._prepare(batches, "test_step")
             self._check_targets(batches)
             settle(batches, self._device())
             notify = _callbacks(
@@ -394,7 +396,7 @@ class Trainer(Resumable):
             return {"outputs": flat}
 
         with contextlib.closing(batches):
-            self._prepare(batches)
+            self._prepare(batches, "predict_step")
             settle(batches, self._device())
             notify = _callbacks(
                 self, callbacks, history=False, verbose=verbose, steps=steps or batches.steps
@@ -426,7 +428,7 @@ class Trainer(Resumable):
     ) -> Any:
         """One update from one batch. Gives loss and metrics, over several batches if metrics are not reset."""
         self._require_compiled("train_on_batch")
-        batch = self._single(x, y, sample_weight)
+        batch = self._single("train_step", x, y, sample_weight)
         if class_weight is not None:
             batch = self._placed(ClassWeight(class_weight, self._names()).weigh(batch))
         if reset_metrics:
@@ -446,7 +448,7 @@ class Trainer(Resumable):
     ) -> Any:
         """Loss and metrics of one batch, in evaluation mode."""
         self._require_compiled("test_on_batch")
-        batch = self._single(x, y, sample_weight)
+        batch = self._single("test_step", x, y, sample_weight)
         with self._metrics_kept():
             if reset_metrics:
                 self.reset_metrics()
@@ -456,14 +458,14 @@ class Trainer(Resumable):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch as numpy arrays, in evaluation mode."""
-        batch = self._single(x, None, None)
+        batch = self._single("predict_step", x)
         with in_mode(self, False), torch.no_grad():
             outputs = self.predict_step(batch)
         return tree.map_structure(lambda t: _array([t.detach().cpu()]), outputs)
 
-    def _single(self, x: Any, y: Any, sample_weight: Any) -> Any:
+    def _single(self, step: str, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         batches = ArrayBatches(data_module.to_tensors(x, y, sample_weight), 1 << 62)
-        self._prepare(batches)
+        self._prepare(batches, step)
         return self._placed(next(iter(batches)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -22,15 +23,22 @@ _STEPS = ("train_step", "test_step", "compute_loss")
 class Ready(Stepper):
     """Makes a model ready for data."""
 
-    def _prepare(self, batches: Batches) -> None:
-        """Build weights, check the first rows, and build the optimizer, before anything changes."""
+    def _prepare(self, batches: Batches, step: str) -> None:
+        """Build weights, check the first rows, and build the optimizer, before anything changes.
+
+        What the user has written a `step` for need not be what the model takes: this is then tried only.
+        """
         first = batches.first()
         if first is None:
             raise ValueError("`x` gave no batch: the data are empty, or were read before.")
         x, _, _ = unpack_x_y_sample_weight(first)
         keep_memory()
-        self._build_from(x)
-        self._check_inputs(x)
+        if self._is_built_in(step):
+            self._build_from(x)
+            self._check_inputs(x)
+        else:
+            with contextlib.suppress(Exception):  # the step itself will say it
+                self._build_from(x)
         self._place_metrics()
         if self.compiled:
             self._build_optimizer()

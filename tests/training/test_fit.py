@@ -6,6 +6,7 @@ import keras as oracle
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 import kerastorch as keras
 from kerastorch import layers
@@ -534,3 +535,51 @@ def test_deepcopy_of_a_compiled_model_goes_on_alone() -> None:
         np.testing.assert_array_equal(a, b)
     model.fit(X, Y, verbose=0, shuffle=False)
     assert_same_weights(model, twin)
+
+
+def test_own_step_on_what_the_model_does_not_take() -> None:
+    """The model needs no call, `x` alone comes as itself (in a stream: as it was given), of any shape."""
+    seen = []
+
+    class Pairs(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(3)
+
+        def train_step(self, data):
+            seen.append(type(data))
+            x = data if isinstance(data, torch.Tensor) else data[0]
+            loss = (self.dense(x[:, 0]) - self.dense(x[:, 1])).square().mean()
+            self.zero_grad()
+            loss.backward()
+            with torch.no_grad():
+                self.optimizer.apply([p.grad for p in self.parameters()], list(self.parameters()))
+            return {"loss": loss}
+
+        test_step = train_step
+
+    class Known(Pairs):
+        """A graph, which takes something else."""
+
+        def __init__(self) -> None:
+            inputs = keras.Input((4,))
+            dense = layers.Dense(3)
+            keras.Model.__init__(self, inputs, dense(inputs))
+            self.dense = dense
+
+    x = np.random.default_rng(0).normal(size=(20, 2, 4)).astype("float32")
+    stream = DataLoader(TensorDataset(torch.from_numpy(x)), 8)
+    for model in (Pairs(), Known()):
+        model.compile("sgd")
+        seen.clear()
+        losses = model.fit(x, epochs=2, batch_size=8, verbose=0, validation_data=None).history[
+            "loss"
+        ]
+        assert losses[1] < losses[0]
+        model.train_on_batch(x)
+        assert set(seen) == {torch.Tensor}
+        seen.clear()
+        model.fit(stream, verbose=0)
+        assert set(seen) == {tuple}
+        with pytest.raises((NotImplementedError, ValueError), match=r"call\(\)|must have shape"):
+            model.predict(x, verbose=0)
