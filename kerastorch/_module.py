@@ -50,7 +50,7 @@ class Module(Recorded, nn.Module):
         promoted = _promoted(value)
         if promoted is not None:
             super().__setattr__(name, promoted)
-        elif _has_modules(value, or_may_get=True):
+        elif name != "__dict__" and _has_modules(value, or_may_get=True):
             self._hold(name, value)
         else:
             super().__setattr__(name, value)

@@ -62,7 +62,7 @@ class Dense(Optioned):
                 f"{self._title()}: the input must have a batch axis and a last axis of known size, "
                 f"received shape {input_shape}."
             )
-        self.kernel = self._make("kernel", (features, self.units), memory=(1, 0))
+        self.kernel = self._make("kernel", (features, self.units))
         self.bias = self._make("bias", (self.units,)) if self.use_bias else None
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ class EinsumDense(Optioned):
         bias_axes: letters of the output that the bias has an axis for; None for no bias.
 
     The kernel's shape is in the equation. An equation that contracts the last axes of the input is
-    one matrix product, for which the kernel lies in memory as torch's `Linear` has it.
+    one matrix product.
 
     >>> import torch, kerastorch as keras
     >>> layer = keras.layers.EinsumDense("abc,cd->abd", output_shape=(None, 8), bias_axes="d")
@@ -116,7 +116,6 @@ class EinsumDense(Optioned):
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
             name="kernel",
-            memory=self._order,
         )
         self.bias: Any = None
         self._fused_bias = False

@@ -208,14 +208,14 @@ def kernel_of(layer: Any, shape: tuple[int | None, ...]) -> Any:
 
 
 STRIDED = {
-    "Dense": (lambda: layers.Dense(3), (None, 4), (1, 4)),
+    "Dense": (lambda: layers.Dense(3), (None, 4), (3, 1)),
     "Conv2D": (lambda: layers.Conv2D(4, 3), (None, 8, 8, 2), (6, 2, 1, 18)),
 }
 
 
 @pytest.mark.parametrize("name", STRIDED)
 def test_memory_order_survives(name: str) -> None:
-    """Kernels have Keras's shape and the memory order that torch's kernels want."""
+    """Kernels have Keras's shape, those of convolutions the memory order that torch's want."""
     make, shape, strides = STRIDED[name]
     layer = make()
     kernel = kernel_of(layer, shape)
@@ -235,10 +235,10 @@ def test_memory_order_survives(name: str) -> None:
 
 
 def test_optimizer_slots_have_the_memory_order_of_the_weights() -> None:
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    model = keras.Sequential([keras.Input((4, 2)), layers.Conv1D(3, 2)])
     model.compile("adam", "mse")
-    model.fit(torch.ones(4, 4), torch.ones(4, 3), verbose=0)
-    slots = [v for v in model.optimizer.variables if tuple(v.shape) == (4, 3)]
+    model.fit(torch.ones(4, 4, 2), torch.ones(4, 3, 3), verbose=0)
+    slots = [v for v in model.optimizer.variables if tuple(v.shape) == (2, 2, 3)]
     assert len(slots) == 2
     assert {slot.stride() for slot in slots} == {model.layers[0].kernel.stride()}
 

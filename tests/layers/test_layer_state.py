@@ -30,14 +30,13 @@ def assert_equal(layer: Any, twin: Any, case: Case) -> None:
 
 
 def assert_layout(layer: Any, of: torch.Tensor | None = None) -> None:
-    """Units or filters outermost, then the window, then channels: what torch's kernels read."""
+    """Filters outermost, then the window, then channels, as torch's kernels read them; matrices as
+    torch's tools (``view(-1)``) want them."""
     kernel = layer.kernel
     *window, into, out = range(kernel.dim())
     memory = (out, *window, into)
-    if isinstance(layer, kt.layers.EinsumDense):  # what is new, then what is contracted
-        memory = {"ab,bc->ac": (1, 0), "abc,cde->abde": (1, 2, 0), "abde,def->abf": (2, 0, 1)}[
-            layer.equation
-        ]
+    if isinstance(layer, (kt.layers.Dense, kt.layers.EinsumDense)):
+        memory = tuple(range(kernel.dim()))
     elif type(layer).__name__.startswith("Depthwise"):
         memory = (into, out, *window)
     assert kernel.permute(memory).is_contiguous()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import kerastorch as keras
 from kerastorch import layers
@@ -416,8 +417,8 @@ def test_deepcopy_pickle_and_torch_save(make, tmp_path: Path) -> None:
         twin.fit(X, Y, verbose=0)
         assert not torch.equal(twin(X), expected)
         assert torch.equal(model(X), expected)
-    dense = next(m for m in copies[0].modules() if isinstance(m, layers.Dense))
-    assert dense.kernel.T.is_contiguous()
+    for weight, twin in zip(model.parameters(), copies[0].parameters(), strict=True):
+        assert weight.stride() == twin.stride()
 
 
 @MODELS
@@ -457,3 +458,44 @@ def test_shape_errors_name_the_layer() -> None:
     model = subclassed()
     with pytest.raises(ValueError, match=r"Dense 'dense.*\(16, 5\).*built for 4 features"):
         model(torch.zeros(16, 5))
+
+
+def attention_model() -> keras.Model:
+    inputs = keras.Input((5, 4))
+    x = layers.LayerNormalization()(layers.MultiHeadAttention(2, 3)(inputs, inputs) + inputs)
+    return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+
+
+def test_tools_that_flatten_parameters() -> None:
+    model = attention_model()
+    x, y = torch.randn(8, 5, 4), torch.randn(8, 2)
+    flat = nn.utils.parameters_to_vector(model.parameters())
+    nn.utils.vector_to_parameters(flat * 0.5, model.parameters())
+    assert torch.equal(nn.utils.parameters_to_vector(model.parameters()), flat * 0.5)
+    model.compile(torch.optim.SGD(model.parameters(), lr=0.0), "mse")
+    before = model.evaluate(x, y, verbose=0)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=20)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = (model(x) - y).square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert model.evaluate(x, y, verbose=0) < before / 2
+    prune.l1_unstructured(model.layers[-1], "kernel", amount=0.5)
+    assert int((model.layers[-1].kernel == 0).sum()) == model.layers[-1].kernel.numel() // 2
+
+
+def test_parametrized_layers_are_copied() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    nn.utils.parametrizations.orthogonal(model.layers[0], "kernel")
+    twin = copy.deepcopy(model)
+    x = torch.randn(2, 4)
+    assert torch.equal(twin(x), model(x))
+    model.compile("sgd", "mse")
+    model.fit(x, torch.randn(2, 3), verbose=0)
+    kernel = model.layers[0].kernel
+    torch.testing.assert_close(kernel.T @ kernel, torch.eye(3))
+    assert not torch.equal(twin(x), model(x))
