@@ -16,6 +16,7 @@ from kerastorch import initializers as initializers
 from kerastorch import layers as layers
 from kerastorch import losses as losses
 from kerastorch import metrics as metrics
+from kerastorch import mixed_precision as mixed_precision
 from kerastorch import models as models
 from kerastorch import ops as ops
 from kerastorch import optimizers as optimizers
@@ -25,10 +26,15 @@ from kerastorch import saving as saving
 from kerastorch import tree as tree
 from kerastorch import utils as utils
 from kerastorch._graph import KerasTensor as KerasTensor
+from kerastorch._remat import remat as remat
+from kerastorch._scope import device as device
+from kerastorch._scope import name_scope as name_scope
 from kerastorch._variable import Variable as Variable
 from kerastorch.dtype_policies import DTypePolicy as DTypePolicy
+from kerastorch.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
 from kerastorch.initializers import Initializer as Initializer
 from kerastorch.layers import Input as Input
+from kerastorch.layers import InputSpec as InputSpec
 from kerastorch.layers import Layer as Layer
 from kerastorch.losses import Loss as Loss
 from kerastorch.metrics import Metric as Metric

@@ -35,7 +35,10 @@ from kerastorch.layers._core import Lambda as Lambda
 from kerastorch.layers._einsum_dense import EinsumDense as EinsumDense
 from kerastorch.layers._input import Input as Input
 from kerastorch.layers._input import InputLayer as InputLayer
+from kerastorch.layers._input_spec import InputSpec as InputSpec
 from kerastorch.layers._layer import Layer as Layer
+from kerastorch.layers._lookup import deserialize as deserialize
+from kerastorch.layers._lookup import serialize as serialize
 from kerastorch.layers._masking import Masking as Masking
 from kerastorch.layers._merging import Add as Add
 from kerastorch.layers._merging import Average as Average
@@ -150,6 +153,7 @@ from kerastorch.layers._reshaping import UpSampling3D as UpSampling3D
 from kerastorch.layers._reshaping import ZeroPadding1D as ZeroPadding1D
 from kerastorch.layers._reshaping import ZeroPadding2D as ZeroPadding2D
 from kerastorch.layers._reshaping import ZeroPadding3D as ZeroPadding3D
+from kerastorch.layers._torch_module import TorchModuleWrapper as TorchModuleWrapper
 from kerastorch.layers._wrappers import Bidirectional as Bidirectional
 from kerastorch.layers._wrappers import TimeDistributed as TimeDistributed
 from kerastorch.layers._wrappers import Wrapper as Wrapper
