@@ -18,7 +18,7 @@ import kerastorch as keras
 SPACES = [
     "", "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "activations",
     "initializers", "regularizers", "constraints", "callbacks", "models", "config", "tree", "random",
-    "utils", "saving", "dtype_policies", "mixed_precision",
+    "utils", "saving", "dtype_policies", "mixed_precision", "utils.bounding_boxes",
 ]  # fmt: skip
 
 #: Names that Keras does not have at that place.

@@ -108,6 +108,9 @@ from kerastorch.layers._preprocessing._images._intensity import (
     RandomPosterization as RandomPosterization,
 )
 from kerastorch.layers._preprocessing._images._intensity import Solarization as Solarization
+from kerastorch.layers._preprocessing._images._max_boxes import (
+    MaxNumBoundingBoxes as MaxNumBoundingBoxes,
+)
 from kerastorch.layers._preprocessing._images._mixing import CutMix as CutMix
 from kerastorch.layers._preprocessing._images._mixing import MixUp as MixUp
 from kerastorch.layers._preprocessing._images._policies import AugMix as AugMix

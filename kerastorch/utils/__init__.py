@@ -20,6 +20,7 @@ from kerastorch.saving import get_registered_name as get_registered_name
 from kerastorch.saving import get_registered_object as get_registered_object
 from kerastorch.saving import register_keras_serializable as register_keras_serializable
 from kerastorch.saving import serialize_keras_object as serialize_keras_object
+from kerastorch.utils import bounding_boxes as bounding_boxes
 from kerastorch.utils._get_file import get_file as get_file
 from kerastorch.utils._numerical import normalize as normalize
 from kerastorch.utils._numerical import to_categorical as to_categorical

@@ -7,7 +7,7 @@ from layer_table import CASES, FEW
 
 from kerastorch import layers
 
-NOT_CALLED_ON_DATA = {"Input", "InputLayer", "Layer", "Wrapper"}
+NOT_CALLED_ON_DATA = {"Input", "InputLayer", "Layer", "TorchModuleWrapper", "Wrapper"}
 # Without gradients, most of them without Keras on torch: test_preprocessing.py.
 TABLES = {"CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup"}
 TABLES |= {"StringLookup", "TextVectorization"}
