@@ -20,6 +20,7 @@ from kerastorch import mixed_precision as mixed_precision
 from kerastorch import models as models
 from kerastorch import ops as ops
 from kerastorch import optimizers as optimizers
+from kerastorch import preprocessing as preprocessing
 from kerastorch import random as random
 from kerastorch import regularizers as regularizers
 from kerastorch import saving as saving

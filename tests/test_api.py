@@ -19,6 +19,7 @@ SPACES = [
     "", "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "activations",
     "initializers", "regularizers", "constraints", "callbacks", "models", "config", "tree", "random",
     "utils", "saving", "dtype_policies", "mixed_precision", "utils.bounding_boxes",
+    "preprocessing", "preprocessing.image", "preprocessing.sequence",
 ]  # fmt: skip
 
 #: Names that Keras does not have at that place.
@@ -49,6 +50,8 @@ NOT_TAKEN = {
     "renorm": "no batch renormalization",
     "renorm_clipping": "no batch renormalization",
     "renorm_momentum": "no batch renormalization",
+    "format": "data from folders and series are a data.Dataset",
+    "preferred_backend": "parts of data are a data.Dataset",
     "check_types": "structures of torch's pytree have types",
 }
 

@@ -40,10 +40,8 @@ class MaxNumBoundingBoxes(Pictures):
         self, given: dict[str, Any], before: Sequence[int], after: Sequence[int], drawn: Any
     ) -> dict[str, Any]:
         axis = given["boxes"].dim() - 2
-        filled = {
-            key: self._filled(given[key], axis) for key in ("boxes", "labels") if key in given
-        }
-        return {**given, **filled}
+        own = ("boxes", "labels")
+        return {key: self._filled(v, axis) if key in own else v for key, v in given.items()}
 
     def _filled(self, x: torch.Tensor, axis: int) -> torch.Tensor:
         x = x.narrow(axis, 0, min(self.max_number, x.shape[axis]))
