@@ -131,6 +131,8 @@ from kerastorch.layers._preprocessing._lookup import StringLookup as StringLooku
 from kerastorch.layers._preprocessing._normalization import Normalization as Normalization
 from kerastorch.layers._preprocessing._normalization import Rescaling as Rescaling
 from kerastorch.layers._preprocessing._pipeline import Pipeline as Pipeline
+from kerastorch.layers._preprocessing._sound import MelSpectrogram as MelSpectrogram
+from kerastorch.layers._preprocessing._sound import STFTSpectrogram as STFTSpectrogram
 from kerastorch.layers._preprocessing._text import TextVectorization as TextVectorization
 from kerastorch.layers._recurrent import GRU as GRU
 from kerastorch.layers._recurrent import LSTM as LSTM
@@ -156,6 +158,7 @@ from kerastorch.layers._reshaping import UpSampling3D as UpSampling3D
 from kerastorch.layers._reshaping import ZeroPadding1D as ZeroPadding1D
 from kerastorch.layers._reshaping import ZeroPadding2D as ZeroPadding2D
 from kerastorch.layers._reshaping import ZeroPadding3D as ZeroPadding3D
+from kerastorch.layers._reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
 from kerastorch.layers._torch_module import TorchModuleWrapper as TorchModuleWrapper
 from kerastorch.layers._wrappers import Bidirectional as Bidirectional
 from kerastorch.layers._wrappers import TimeDistributed as TimeDistributed
