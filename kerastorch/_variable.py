@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch._functorch import config as functorch_config
 
+from kerastorch._scope import path_of
 from kerastorch.config import standardize_dtype
 
 # The first call of a compiled graph checks custom operators for aliasing, and the check refuses
@@ -181,7 +182,8 @@ def wrap(
 ) -> Variable:
     """Give `data` the face without a copy."""
     variable = _make(Parameter if trainable else Buffer, data, trainable)
-    variable.name = variable.path = name or "variable"
+    variable.name = name or "variable"
+    variable.path = path_of(variable.name)
     variable.__dict__.update(attributes)
     return variable
 

@@ -9,16 +9,44 @@
 
 from __future__ import annotations
 
+import importlib as _importlib
+from typing import Any as _Any
+
 import torch
 
 _floatx = "float32"
 _epsilon = 1e-7
 _image_data_format = "channels_last"
+_interactive = True
+_max_epochs: int | None = None
+_max_steps: int | None = None
+
+# What needs packages above this one, imported when it is first asked for.
+_LATER = {
+    "dtype_policy": "kerastorch.dtype_policies",
+    "set_dtype_policy": "kerastorch.dtype_policies",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return getattr(_importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])
 
 
 def backend() -> str:
     """The name of the array library: ``"torch"``."""
     return "torch"
+
+
+def set_backend(backend: str) -> None:
+    """Do nothing for ``"torch"``, the only one there is; others are an error."""
+    if backend != "torch":
+        raise ValueError(f"set_backend: the backend is always 'torch', received {backend!r}.")
 
 
 def floatx() -> str:
@@ -55,6 +83,99 @@ def set_image_data_format(data_format: str) -> None:
     """Set the default axis order of images."""
     global _image_data_format
     _image_data_format = standardize_data_format(data_format)
+
+
+# -- runs --------------------------------------------------------------------------------------------
+
+
+def max_epochs() -> int | None:
+    """The most epochs that any `fit` runs, or None."""
+    return _max_epochs
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Let no `fit` run more epochs, as tests of a script want it; None lifts the limit."""
+    global _max_epochs
+    _max_epochs = max_epochs
+
+
+def max_steps_per_epoch() -> int | None:
+    """The most batches that an epoch, `evaluate` or `predict` reads, or None."""
+    return _max_steps
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Let no epoch, `evaluate` or `predict` read more batches; None lifts the limit."""
+    global _max_steps
+    _max_steps = max_steps_per_epoch
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether ``verbose="auto"`` is a progress bar, as it is by default."""
+    return _interactive
+
+
+def enable_interactive_logging() -> None:
+    """Let ``verbose="auto"`` be a progress bar."""
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging() -> None:
+    """Let ``verbose="auto"`` be one line an epoch, as suits a file."""
+    global _interactive
+    _interactive = False
+
+
+def _verbosity(verbose: _Any) -> _Any:
+    """The argument `verbose`, with a number for "auto"."""
+    return (1 if _interactive else 2) if verbose == "auto" else verbose
+
+
+# -- torch -------------------------------------------------------------------------------------------
+
+
+def is_flash_attention_enabled() -> bool:
+    """Whether torch may choose its flash kernel for attention."""
+    return torch.backends.cuda.flash_sdp_enabled()
+
+
+def enable_flash_attention() -> None:
+    """Let torch choose its flash kernel for attention where it fits, as it does by default."""
+    torch.backends.cuda.enable_flash_sdp(True)
+
+
+def disable_flash_attention() -> None:
+    """Keep torch from its flash kernel for attention."""
+    torch.backends.cuda.enable_flash_sdp(False)
+
+
+# -- what is settled ---------------------------------------------------------------------------------
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """False: tracebacks are always whole."""
+    return False
+
+
+def enable_traceback_filtering() -> None:
+    """Do nothing: there is little of this package in a traceback, and nothing is hidden."""
+
+
+def disable_traceback_filtering() -> None:
+    """Do nothing: tracebacks are always whole."""
+
+
+def enable_unsafe_deserialization() -> None:
+    """Do nothing: code in files is never run, so an own function has to be registered all the same."""
+
+
+def is_nnx_enabled() -> bool:
+    """False: NNX is a matter of JAX."""
+    return False
+
+
+# -- names -------------------------------------------------------------------------------------------
 
 
 def standardize_data_format(data_format: str | None) -> str:

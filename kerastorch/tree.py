@@ -52,11 +52,71 @@ def _key(entry: Any) -> Any:
     return entry
 
 
-def map_structure(func: Callable[..., Any], *structures: Any) -> Any:
-    """Apply `func` to corresponding leaves; the result has the structure of the first nest."""
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+    """Apply `func` to corresponding leaves; the result has the structure of the first nest.
+
+    Where `none_is_leaf` is False, None in the first nest stays None.
+    """
     if not structures:
         raise ValueError("map_structure: give at least one structure.")
-    return pytree.tree_map(func, structures[0], *structures[1:])
+    each = func if none_is_leaf else lambda x, *more: None if x is None else func(x, *more)
+    return pytree.tree_map(each, structures[0], *structures[1:])
+
+
+def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
+    """Apply `func` to what stands in the nests where `shallow_structure` has leaves.
+
+    >>> from kerastorch import tree
+    >>> tree.map_structure_up_to({"a": 0, "b": 0}, len, {"a": [1, 2], "b": [[3]]})
+    {'a': 2, 'b': 1}
+    """
+    spec = pytree.tree_structure(shallow_structure)
+    parts = [spec.flatten_up_to(structure) for structure in structures]
+    return spec.unflatten([func(*part) for part in zip(*parts, strict=True)])
+
+
+class MAP_TO_NONE:
+    """What a function gives to `traverse` for None, which by itself means: go on inside."""
+
+
+def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
+    """Apply `func` to every nest and leaf, the outer ones first or last.
+
+    What `func` gives takes the place of what it was given, and is not looked into if `top_down`. None keeps what
+    it was given, `MAP_TO_NONE` puts None there.
+
+    >>> from kerastorch import tree
+    >>> tree.traverse(lambda x: tuple(x) if isinstance(x, list) else None, [1, [2]], top_down=False)
+    (1, (2,))
+    """
+    if top_down:
+        found = func(structure)
+        if found is not None:
+            return None if found is MAP_TO_NONE else found
+    if is_nested(structure):
+        inner, spec = pytree.tree_flatten(structure, is_leaf=lambda x: x is not structure)
+        structure = spec.unflatten([traverse(func, part, top_down) for part in inner])
+    found = None if top_down else func(structure)
+    return structure if found is None else None if found is MAP_TO_NONE else found
+
+
+def lists_to_tuples(structure: Any) -> Any:
+    """A nest with tuples in place of lists."""
+    return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
+
+
+def map_shape_structure(func: Callable[[tuple[Any, ...]], Any], structure: Any) -> Any:
+    """Apply `func` to shapes: tuples and lists of sizes and None, which are leaves here.
+
+    >>> from kerastorch import tree
+    >>> tree.map_shape_structure(len, {"a": (None, 3), "b": [(4,)]})
+    {'a': 2, 'b': [1]}
+    """
+    return pytree.tree_map(func, structure, is_leaf=_is_shape)
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, (tuple, list)) and all(isinstance(n, int | None) for n in x)
 
 
 def assert_same_structure(a: Any, b: Any) -> None:
@@ -64,6 +124,13 @@ def assert_same_structure(a: Any, b: Any) -> None:
     spec_a, spec_b = pytree.tree_structure(a), pytree.tree_structure(b)
     if spec_a != spec_b:
         raise ValueError(f"The structures differ:\n  {spec_a}\n  {spec_b}")
+
+
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raise `ValueError` unless the same keys and indices lead to the leaves, whatever the containers."""
+    paths_a, paths_b = ({path for path, _ in flatten_with_path(nest)} for nest in (a, b))
+    if paths_a != paths_b:
+        raise ValueError(f"Only in one of the two: {sorted(paths_a ^ paths_b, key=repr)}.")
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerastorch import config
 from kerastorch.callbacks._callback import Callback, Logs
 from kerastorch.utils._progbar import Progbar
 
@@ -12,9 +13,9 @@ class ProgbarLogger(Callback):
     """Prints ``Epoch 1/2`` and a bar per epoch, or one bar for `evaluate` and `predict`.
 
     Part of every run unless ``verbose=0``; ``verbose=2`` prints one line per epoch without a bar,
-    "auto" is 1. In `fit` the line ends with the epoch's own values, validation included, and
-    validation draws no bar of its own. Values are read only when the line is refreshed, which goes
-    by time. Keras: ``keras.callbacks.ProgbarLogger``.
+    "auto" is 1, or 2 after `config.disable_interactive_logging`. In `fit` the line ends with the epoch's own
+    values, validation included, and validation draws no bar of its own. Values are read only when the line is
+    refreshed, which goes by time. Keras: ``keras.callbacks.ProgbarLogger``.
 
     >>> import kerastorch as keras
     >>> bar = keras.callbacks.CallbackList(keras.callbacks.ProgbarLogger(), verbose=1, steps=2)
@@ -89,7 +90,7 @@ class ProgbarLogger(Callback):
     @property
     def _verbose(self) -> int:
         verbose: Any = self.params.get("verbose", 1)
-        return 1 if verbose == "auto" else int(verbose)
+        return int(config._verbosity(verbose))
 
     def _begin(self) -> None:
         self._seen = 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from kerastorch import _registry as _names
 from kerastorch._registry import Recorded, Registry
 from kerastorch.config import floatx, standardize_dtype
 
@@ -71,3 +72,13 @@ def get(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
     return DTypePolicy(str(standardize_dtype(identifier)).removeprefix("torch."))
+
+
+def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
+    """A policy as plain data."""
+    return _names.serialize_object(dtype_policy)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The inverse of `serialize`; `custom_objects` maps names to own classes."""
+    return _registry.deserialize(config, custom_objects)

@@ -35,7 +35,10 @@ from kerastorch.layers._core import Lambda as Lambda
 from kerastorch.layers._einsum_dense import EinsumDense as EinsumDense
 from kerastorch.layers._input import Input as Input
 from kerastorch.layers._input import InputLayer as InputLayer
+from kerastorch.layers._input_spec import InputSpec as InputSpec
 from kerastorch.layers._layer import Layer as Layer
+from kerastorch.layers._lookup import deserialize as deserialize
+from kerastorch.layers._lookup import serialize as serialize
 from kerastorch.layers._masking import Masking as Masking
 from kerastorch.layers._merging import Add as Add
 from kerastorch.layers._merging import Average as Average
@@ -105,6 +108,9 @@ from kerastorch.layers._preprocessing._images._intensity import (
     RandomPosterization as RandomPosterization,
 )
 from kerastorch.layers._preprocessing._images._intensity import Solarization as Solarization
+from kerastorch.layers._preprocessing._images._max_boxes import (
+    MaxNumBoundingBoxes as MaxNumBoundingBoxes,
+)
 from kerastorch.layers._preprocessing._images._mixing import CutMix as CutMix
 from kerastorch.layers._preprocessing._images._mixing import MixUp as MixUp
 from kerastorch.layers._preprocessing._images._policies import AugMix as AugMix
@@ -125,6 +131,8 @@ from kerastorch.layers._preprocessing._lookup import StringLookup as StringLooku
 from kerastorch.layers._preprocessing._normalization import Normalization as Normalization
 from kerastorch.layers._preprocessing._normalization import Rescaling as Rescaling
 from kerastorch.layers._preprocessing._pipeline import Pipeline as Pipeline
+from kerastorch.layers._preprocessing._sound import MelSpectrogram as MelSpectrogram
+from kerastorch.layers._preprocessing._sound import STFTSpectrogram as STFTSpectrogram
 from kerastorch.layers._preprocessing._text import TextVectorization as TextVectorization
 from kerastorch.layers._recurrent import GRU as GRU
 from kerastorch.layers._recurrent import LSTM as LSTM
@@ -150,6 +158,8 @@ from kerastorch.layers._reshaping import UpSampling3D as UpSampling3D
 from kerastorch.layers._reshaping import ZeroPadding1D as ZeroPadding1D
 from kerastorch.layers._reshaping import ZeroPadding2D as ZeroPadding2D
 from kerastorch.layers._reshaping import ZeroPadding3D as ZeroPadding3D
+from kerastorch.layers._reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
+from kerastorch.layers._torch_module import TorchModuleWrapper as TorchModuleWrapper
 from kerastorch.layers._wrappers import Bidirectional as Bidirectional
 from kerastorch.layers._wrappers import TimeDistributed as TimeDistributed
 from kerastorch.layers._wrappers import Wrapper as Wrapper

@@ -175,7 +175,7 @@ class Embedding(Optioned):
     def get_config(self) -> dict[str, Any]:
         """The arguments that rebuild this layer; `weights` are no configuration."""
         config = super().get_config()
-        del config["weights"]
+        config.pop("weights", None)
         return config
 
     def _expectation(self) -> str:

@@ -39,6 +39,7 @@ from kerastorch.layers._call import (
     symbolic_of,
     weights_beside,
 )
+from kerastorch.layers._input_spec import check_inputs
 from kerastorch.layers._mode import adopt, in_mode
 from kerastorch.layers._weights import Weighted
 
@@ -111,6 +112,8 @@ class Layer(Weighted):
     _takes_one_tensor = False  # and no list or dict of them
     _takes_integers = True  # as they are, where a layer without computes on floats alone
     _makes_mask = False  # whether the class writes compute_mask
+    #: An `InputSpec`, or a nest of them like the inputs: calls are checked.
+    input_spec: Any = None
     _build_config: dict[str, Any] | None = None
     _adds = False  # whether `call` has given losses or metrics
     _losses: list[torch.Tensor]
@@ -177,6 +180,8 @@ class Layer(Weighted):
     def compute_dtype(self) -> str:
         """Name of the dtype that floating-point inputs are cast to."""
         return self._policy.compute_dtype
+
+    input_dtype = compute_dtype
 
     def _apply(self, fn: Any, recurse: bool = True) -> Layer:
         super()._apply(fn, recurse)
@@ -305,6 +310,8 @@ class Layer(Weighted):
                 args = (x, *args[1:])
         if self._adds and not collecting:
             self.forget()
+        if self.input_spec is not None:
+            self._check_spec(x)
         if not self.built:
             with weights_beside(args):
                 self._build_for(args, kwargs)
@@ -380,6 +387,10 @@ class Layer(Weighted):
                 f"{f' of {len(x)}: call it on each, or concatenate them' if several else ''}."
             )
 
+    def _check_spec(self, x: Any) -> None:
+        if not _running:  # where the sizes of unknown axes are made up
+            check_inputs(self._title(), self.input_spec, x)
+
     def _device(self) -> torch.device | None:
         for module in self.modules():
             for tensor in (*module._parameters.values(), *module._buffers.values()):
@@ -389,7 +400,10 @@ class Layer(Weighted):
 
     def _symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Called on symbolic tensors: build, then one node of the graph, masks included."""
-        self._check_single(args[0] if args else next(iter(kwargs.values())))
+        first = args[0] if args else next(iter(kwargs.values()))
+        self._check_single(first)
+        if self.input_spec is not None:
+            check_inputs(self._title(), self.input_spec, first)
         if not self.built:
             self._build_for(args, kwargs)
             self._settle()

@@ -95,11 +95,27 @@ class Weighted(Module):
         )
         if trainable and not self._trainable:
             variable.requires_grad_(False)
-        variable.path = f"{self.name}/{variable.name}"
+        variable.path = f"{self.name}/{variable.path}"
         if not trainable:
             variable.persistent = persistent  # type: ignore[attr-defined]
         self._track(variable)
         return variable
+
+    def add_variable(
+        self,
+        shape: tuple[int, ...] | int,
+        initializer: Any,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """`add_weight`, with a shape and an initializer that must be given."""
+        return self.add_weight(
+            shape, initializer, dtype, trainable, autocast, regularizer, constraint, name=name
+        )
 
     def _own(self, module: nn.Module) -> tuple[list[Any], list[Any]]:
         others = not_weights(module)

@@ -299,8 +299,10 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
 
     for name, call in _in_order(entries, targets):
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
-        if call.get("explicit") != ["training"]:  # Keras writes it where it was not given, and
-            kwargs.pop("training", None)  # lets the mode of the model go before it
+        if isinstance(targets[name], nn.Module) and call.get("explicit") != ["training"]:
+            kwargs.pop(
+                "training", None
+            )  # Keras writes it where it was not given; the mode goes before
         if not all(map(str.isidentifier, kwargs)):  # they become part of the model's code
             raise ValueError(f"The config has a call with arguments called {list(kwargs)}.")
         results[name].append(_call(entries[name], targets[name], args, kwargs))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from kerastorch import config, tree
 from kerastorch import data as data_module
-from kerastorch import tree
 from kerastorch.data import ArrayBatches, Batches
 
 
@@ -78,8 +78,9 @@ def _look_at_weights(sample_weight: Any) -> None:
         warnings.warn("`sample_weight` is 0 everywhere: there is nothing to learn.", stacklevel=4)
 
 
-def check_epochs(epochs: Any, initial_epoch: Any) -> None:
-    """Raise unless both are counts; warn if there is nothing to do because of a misunderstanding."""
+def checked_epochs(epochs: Any, initial_epoch: Any) -> int:
+    """The epoch to stop after. Raise unless both are counts; warn if there is nothing to do because of a
+    misunderstanding."""
     check_count("epochs", epochs, 0)
     check_count("initial_epoch", initial_epoch, 0)
     if initial_epoch > epochs:
@@ -88,6 +89,8 @@ def check_epochs(epochs: Any, initial_epoch: Any) -> None:
             "nothing is trained.",
             stacklevel=3,
         )
+    limit = config.max_epochs()
+    return int(epochs if limit is None else min(epochs, limit))
 
 
 @contextlib.contextmanager
@@ -134,6 +137,9 @@ def epoch_steps(name: str, given: int | None, batches: Batches) -> int | None:
     """The number of steps that the argument `name` asks for; None for a pass over the data."""
     check_optional(name, given)
     available = batches.steps
+    limit = config.max_steps_per_epoch()
+    if limit is not None and limit < (available or math.inf if given is None else given):
+        return limit
     if given is None:
         if available == math.inf:
             raise ValueError(f"The data have no end: say by `{name}` how many batches to read.")

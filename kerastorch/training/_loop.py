@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from kerastorch import config, tree
 from kerastorch import data as data_module
-from kerastorch import tree
 from kerastorch.callbacks import CallbackList, History
 from kerastorch.data import (
     ArrayBatches,
@@ -28,9 +28,9 @@ from kerastorch.training._class_weight import ClassWeight
 from kerastorch.training._finite import LossWatch
 from kerastorch.training._grading import Grader
 from kerastorch.training._inputs import (
-    check_epochs,
     check_frequency,
     check_optional,
+    checked_epochs,
     checking_validation,
     epoch_steps,
     say_if_one_of_many,
@@ -95,7 +95,8 @@ class Trainer(Resumable):
             batch_size: rows a step (default 32). The last batch of an epoch may be smaller.
             epochs: the epoch to stop after, counted from 0: with `initial_epoch` 2, ``epochs=5``
                 runs three.
-            verbose: 0 silent, 1 progress bar, 2 one line an epoch, "auto" 1.
+            verbose: 0 silent, 1 progress bar, 2 one line an epoch, "auto" 1, or 2 after
+                `config.disable_interactive_logging`.
             callbacks: list of `kerastorch.callbacks.Callback`.
             validation_split: this last fraction of the rows is held out, before any shuffle.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``, or what `x` alone may be.
@@ -126,7 +127,7 @@ class Trainer(Resumable):
         self._require_compiled("fit")
         if self._is_built_in("train_step"):
             say_if_one_of_many()
-        check_epochs(epochs, initial_epoch)
+        epochs = checked_epochs(epochs, initial_epoch)
         check_optional("validation_batch_size", validation_batch_size)
         check_frequency(validation_freq)
         train, validation = training_data(
@@ -474,7 +475,7 @@ def _callbacks(
 ) -> CallbackList:
     if isinstance(callbacks, CallbackList):
         return callbacks
-    level = 1 if verbose == "auto" else verbose
+    level = config._verbosity(verbose)
     if level not in (0, 1, 2):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto', received {verbose!r}.")
     return CallbackList(

@@ -128,6 +128,26 @@ class Stepper(Layer):
             self.optimizer.build(self.trainable_variables)
 
     @property
+    def run_eagerly(self) -> bool:
+        """What was passed to `compile`; may be set afterwards."""
+        return bool(self.compiled and self._compile_arguments["run_eagerly"])
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._require_compiled("run_eagerly = ...")
+        self._compile_arguments["run_eagerly"] = value
+
+    @property
+    def jit_compile(self) -> bool | str:
+        """What was passed to `compile`; may be set afterwards."""
+        return self._compile_arguments["jit_compile"] if self.compiled else "auto"
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool | str) -> None:
+        self._require_compiled("jit_compile = ...")
+        self._compile_arguments["jit_compile"] = value
+
+    @property
     def loss(self) -> Any:
         """What was passed to `compile` as loss."""
         return self._compile_arguments["loss"] if self.compiled else None

@@ -5,18 +5,44 @@ from __future__ import annotations
 import importlib as _importlib
 from typing import Any as _Any
 
+from kerastorch.config import disable_interactive_logging as disable_interactive_logging
+from kerastorch.config import enable_interactive_logging as enable_interactive_logging
+from kerastorch.config import is_interactive_logging_enabled as is_interactive_logging_enabled
 from kerastorch.data import PyDataset as PyDataset
 from kerastorch.data import Sequence as Sequence
 from kerastorch.data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from kerastorch.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from kerastorch.saving import CustomObjectScope as CustomObjectScope
+from kerastorch.saving import custom_object_scope as custom_object_scope
+from kerastorch.saving import deserialize_keras_object as deserialize_keras_object
+from kerastorch.saving import get_custom_objects as get_custom_objects
+from kerastorch.saving import get_registered_name as get_registered_name
+from kerastorch.saving import get_registered_object as get_registered_object
+from kerastorch.saving import register_keras_serializable as register_keras_serializable
+from kerastorch.saving import serialize_keras_object as serialize_keras_object
+from kerastorch.utils import bounding_boxes as bounding_boxes
+from kerastorch.utils._datasets import split_dataset as split_dataset
+from kerastorch.utils._datasets import (
+    timeseries_dataset_from_array as timeseries_dataset_from_array,
+)
 from kerastorch.utils._get_file import get_file as get_file
 from kerastorch.utils._numerical import normalize as normalize
 from kerastorch.utils._numerical import to_categorical as to_categorical
+from kerastorch.utils._pictures import array_to_img as array_to_img
+from kerastorch.utils._pictures import img_to_array as img_to_array
+from kerastorch.utils._pictures import load_img as load_img
+from kerastorch.utils._pictures import save_img as save_img
 from kerastorch.utils._progbar import Progbar as Progbar
 from kerastorch.utils._seed import set_random_seed as set_random_seed
+from kerastorch.utils._sequences import pad_sequences as pad_sequences
 
 # What needs packages above this one, imported when it is first asked for.
 _LATER = {
+    "clear_session": "kerastorch.backend",
+    "is_keras_tensor": "kerastorch.backend",
+    "standardize_dtype": "kerastorch.backend",
+    "image_dataset_from_directory": "kerastorch.preprocessing",
+    "text_dataset_from_directory": "kerastorch.preprocessing",
     "model_to_dot": "kerastorch.models._plot",
     "plot_model": "kerastorch.models._plot",
 }

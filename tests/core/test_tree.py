@@ -3,6 +3,7 @@
 from collections import namedtuple
 
 import pytest
+from keras import tree as oracle
 
 from kerastorch import tree
 
@@ -51,3 +52,33 @@ def test_structures() -> None:
     for other in ({"a": (1,)}, {"b": [1]}, {"a": [1, 2]}, [1]):
         with pytest.raises(ValueError, match="structures differ"):
             tree.assert_same_structure({"a": [1]}, other)
+
+
+def doubled(x: object) -> object:
+    return [x, x] if isinstance(x, int) else None
+
+
+CASES = {
+    "lists_to_tuples": lambda t: t.lists_to_tuples({"a": [1, [2, (3, [])]]}),
+    "map_shape_structure": lambda t: t.map_shape_structure(
+        lambda s: tuple(s)[::-1], [(1, None), {"a": [2, 3]}]
+    ),
+    "map_structure_up_to": lambda t: t.map_structure_up_to(
+        {"a": 0, "b": [0]}, lambda x, y: (x, y), {"a": [1], "b": [2]}, {"a": 3, "b": [[4, 5]]}
+    ),
+    "map_structure": lambda t: t.map_structure(str, [None, {"a": 2}], none_is_leaf=False),
+    "top_down": lambda t: t.traverse(doubled, {"a": (1, None)}),
+    "bottom_up": lambda t: t.traverse(doubled, {"a": [1, "b"]}, top_down=False),
+    "nothing": lambda t: t.traverse(lambda x: t.MAP_TO_NONE if x == 1 else None, [1, (2, 1)]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_as_keras(case: str) -> None:
+    assert CASES[case](tree) == CASES[case](oracle)
+
+
+def test_paths() -> None:
+    tree.assert_same_paths([1, {"a": 2}], ("x", {"a": "y"}))
+    with pytest.raises(ValueError, match="'b'"):
+        tree.assert_same_paths([1, {"a": 2}], [1, {"b": 2}])

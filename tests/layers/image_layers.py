@@ -46,6 +46,7 @@ ALL = {
     **RANDOM,
     "Resizing": {"height": 5, "width": 4},
     "CenterCrop": {"height": 5, "width": 4},
+    "MaxNumBoundingBoxes": {"max_number": 2},
     "AutoContrast": {},
     "Equalization": {},
 }

@@ -67,19 +67,28 @@ def _checked_size(size: Sequence[int]) -> Sequence[int]:
     return size
 
 
+def largest(size: Sequence[int], height: int, width: int) -> tuple[int, int]:
+    """The largest part of a picture of `size` that has the aspect ratio of (height, width)."""
+    h, w = size
+    return max(min(h, int(w * height / width)), 1), max(min(w, int(h * width / height)), 1)
+
+
+def missing(size: Sequence[int], height: int, width: int) -> tuple[int, int]:
+    """Rows and columns on each side that a picture of `size` lacks of the aspect ratio of (height, width)."""
+    h, w = size
+    return (max(h, int(w * height / width)) - h) // 2, (max(w, int(h * width / height)) - w) // 2
+
+
 def _cropped(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """The largest part in the middle that has the aspect ratio of (height, width)."""
     h, w = x.shape[2:]
-    new_h = max(min(h, int(w * height / width)), 1)
-    new_w = max(min(w, int(h * width / height)), 1)
+    new_h, new_w = largest((h, w), height, width)
     return x.narrow(2, (h - new_h) // 2, new_h).narrow(3, (w - new_w) // 2, new_w)
 
 
 def _padded(x: torch.Tensor, height: int, width: int, value: float) -> torch.Tensor:
     """In the middle of the smallest image that has the aspect ratio of (height, width)."""
-    h, w = x.shape[2:]
-    rows = (max(h, int(w * height / width)) - h) // 2
-    columns = (max(w, int(h * width / height)) - w) // 2
+    rows, columns = missing(x.shape[2:], height, width)
     return pad_axes(x, [(rows, rows), (columns, columns)], value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,18 +15,23 @@ from kerastorch.layers._layer import Layer
 from kerastorch.layers._preprocessing._base import is_array
 from kerastorch.ops._image._pixels import as_given, channels_first, wide
 from kerastorch.random._seed import fill, stream
+from kerastorch.utils._boxes import around, clip_to_image_size, convert_format, points
 
 #: A number, or the lowest and the highest.
 Factor: TypeAlias = float | Sequence[float]
+#: Where points go: x and y, both (B, N, 4) for the corners of boxes, to x and y.
+Mover: TypeAlias = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 class Pictures(Layer):
     """A layer that changes pictures: (H, W, C) or (B, H, W, C), or channels first.
 
-    It also takes a dict with ``"images"``, and perhaps ``"labels"`` and ``"segmentation_masks"``, and gives a
-    dict with the same keys. The result has the layer's compute dtype, integers too.
+    It also takes a dict with ``"images"``, and perhaps ``"labels"``, ``"segmentation_masks"`` and
+    ``"bounding_boxes"``, and gives a dict with the same keys. The result has the layer's compute dtype, integers
+    too. Bounding boxes are ``{"boxes": (B, N, 4), "labels": (B, N)}`` in `bounding_box_format` (see
+    `utils.bounding_boxes`); the labels of boxes that are no longer in the picture become -1.
 
-    A subclass writes `_changed`, and `_mask` where masks do not stay as they are.
+    A subclass writes `_changed`; `_mask` and `_mover` where pixels do not stay where they are.
     """
 
     _live_config = (*Layer._live_config, "data_format")
@@ -62,6 +67,9 @@ class Pictures(Layer):
             results["labels"] = self._labels(given["labels"], drawn)
         if "segmentation_masks" in given:
             results["segmentation_masks"] = self._masks(given["segmentation_masks"], images, drawn)
+        if "bounding_boxes" in given:
+            sizes = x.shape[2:], channels_first(changed, self.data_format).shape[2:]
+            results["bounding_boxes"] = self._boxes(given["bounding_boxes"], *sizes, drawn)
         return results
 
     def _images(self, given: dict[str, Any]) -> torch.Tensor:
@@ -71,11 +79,6 @@ class Pictures(Layer):
             raise TypeError(
                 f"{self._title()} takes pictures, or a dict with pictures as 'images', "
                 f"received {type(images).__name__ if 'images' in given else sorted(given)}."
-            )
-        if "bounding_boxes" in given:
-            raise NotImplementedError(
-                f"{self._title()}: 'bounding_boxes' are not supported: take them out of the dict, "
-                "and move them with operations of their own."
             )
         if self._keeps_integers and not images.is_floating_point():
             return images
@@ -90,6 +93,27 @@ class Pictures(Layer):
         moved = self._mask(channels_first(masks, self.data_format), drawn)
         return as_given(moved, masks, self.data_format)
 
+    def _boxes(
+        self, given: dict[str, Any], before: Sequence[int], after: Sequence[int], drawn: Any
+    ) -> dict[str, Any]:
+        """Upright boxes around the corners, wherever they have gone. Boxes of no area stand for none."""
+        move = self._mover(before, drawn)
+        if move is None:
+            return given
+        if self.bounding_box_format is None:
+            raise ValueError(
+                f"{self._title()}: say by `bounding_box_format=` what the four numbers of the "
+                "'bounding_boxes' are, for example 'xyxy'."
+            )
+        corners = convert_format(given["boxes"], self.bounding_box_format, "xyxy", *before)
+        many = corners if corners.dim() == 3 else corners.unsqueeze(0)
+        real = (many[..., :2] < many[..., 2:]).all(-1, keepdim=True)
+        many = torch.where(real, around(*move(*points(many))), 0)
+        moved = many if corners.dim() == 3 else many.squeeze(0)
+        height, width = after
+        result = clip_to_image_size({**given, "boxes": moved}, height, width)
+        return dict(convert_format(result, "xyxy", self.bounding_box_format, height, width))
+
     # -- what a subclass writes --------------------------------------------------------------------
 
     def _drawn(self, x: torch.Tensor) -> Any:
@@ -103,6 +127,10 @@ class Pictures(Layer):
     def _mask(self, x: torch.Tensor, drawn: Any) -> torch.Tensor:
         """The same for masks."""
         return x
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        """Where a point of pictures of `size` (H, W) goes; None if every one stays."""
+        return None
 
     def _labels(self, labels: Any, drawn: Any) -> Any:
         """The labels."""
@@ -182,6 +210,11 @@ def rescaled(x: torch.Tensor, old: Sequence[float], new: Sequence[float]) -> tor
     if tuple(old) == tuple(new):
         return x
     return (x - old[0]) / (old[1] - old[0]) * (new[1] - new[0]) + new[0]
+
+
+def per_box(drawn: torch.Tensor) -> torch.Tensor:
+    """(B,) as (B, 1, 1)."""
+    return drawn.view(-1, 1, 1)
 
 
 def per_picture(drawn: torch.Tensor) -> torch.Tensor:

@@ -12,13 +12,16 @@ from kerastorch.layers._layer import registry
 from kerastorch.layers._preprocessing._images._base import (
     Drawing,
     Factor,
+    Mover,
     factor_of,
     one_of,
+    per_box,
     per_picture,
     turns,
 )
-from kerastorch.layers._preprocessing._images._resizing import largest_part
+from kerastorch.layers._preprocessing._images._resizing import into, largest_part
 from kerastorch.ops._image._sampling import order_of, projected, read
+from kerastorch.ops._image._sizes import largest
 
 _FLIPS = {"horizontal": (3,), "vertical": (2,), "horizontal_and_vertical": (2, 3)}
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest")
@@ -53,6 +56,20 @@ class RandomFlip(Drawing):
 
     def _mask(self, x: torch.Tensor, drawn: Any) -> torch.Tensor:
         return self._changed(x, drawn)
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        height, width = size
+        flipped, axes = per_box(drawn[0]), _FLIPS[self.mode]
+
+        def move(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return (
+                torch.where(flipped, width - x, x) if 3 in axes else x,
+                torch.where(flipped, height - y, y) if 2 in axes else y,
+            )
+
+        return move
 
 
 class RandomCrop(Drawing):
@@ -89,6 +106,12 @@ class RandomCrop(Drawing):
 
     def _mask(self, x: torch.Tensor, drawn: Any) -> torch.Tensor:
         return self._cropped(x, drawn, "nearest")
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover:
+        if not drawn:
+            return into(largest(size, self.height, self.width), size, self.height, self.width)
+        tops, lefts = map(per_box, drawn)
+        return lambda x, y: (x - lefts, y - tops)
 
     def _cropped(self, x: torch.Tensor, drawn: Any, interpolation: str) -> torch.Tensor:
         if not drawn:
@@ -136,6 +159,20 @@ class _Affine(Drawing):
         transform = torch.stack([zero + number for number in numbers], -1)
         places = projected(x, transform)
         return read(x, places, order_of(interpolation), self.fill_mode, self.fill_value)
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        numbers = self._numbers(size[0], size[1], *drawn)
+        a0, a1, a2, b0, b1, b2 = (per_box(n) if isinstance(n, torch.Tensor) else n for n in numbers)
+        area = a0 * b1 - a1 * b0
+
+        def move(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            """The inverse; pixels have their middles at halves."""
+            u, v = x - 0.5 - a2, y - 0.5 - b2
+            return (b1 * u - a1 * v) / area + 0.5, (a0 * v - b0 * u) / area + 0.5
+
+        return move
 
     def _numbers(self, height: int, width: int, *drawn: torch.Tensor) -> Sequence[Any]:
         """a0, a1, a2, b0, b1, b2, each a number or (B,)."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from kerastorch import random
 from kerastorch.layers._layer import registry
-from kerastorch.layers._preprocessing._images._base import Drawing, Factor, factor_of, per_picture
+from kerastorch.layers._preprocessing._images._base import (
+    Drawing,
+    Factor,
+    Mover,
+    factor_of,
+    per_picture,
+)
 from kerastorch.layers._preprocessing._images._windows import boxes
 from kerastorch.ops._image._pixels import wide
 
@@ -41,8 +48,8 @@ def mixed(x: torch.Tensor, partner: torch.Tensor, weight: torch.Tensor) -> torch
 class MixUp(_Mixing):
     """In training, the mean of each picture and another one of the batch, weighted by a Beta number.
 
-    Labels, given as ``{"images": ..., "labels": ...}``, are mixed alike: one number for each class. Zhang et
-    al., 2017.
+    Labels, given as ``{"images": ..., "labels": ...}``, are mixed alike: one number for each class. Bounding boxes
+    are those of both, (B, N, 4) -> (B, 2 * N, 4). Zhang et al., 2017.
 
     `alpha`: both parameters of the Beta distribution; small numbers mix little.
 
@@ -78,6 +85,17 @@ class MixUp(_Mixing):
                 f"received {x.dtype}"
             )
         return self._changed(x, drawn)
+
+    def _boxes(
+        self, given: dict[str, Any], before: Sequence[int], after: Sequence[int], drawn: Any
+    ) -> dict[str, Any]:
+        if drawn is None:
+            return given
+        partner = drawn[0]
+        pairs = {key: given[key] for key in ("boxes", "labels") if key in given}
+        if given["boxes"].dim() == 2:  # of a single picture, which is its own partner
+            return {**given, **{key: torch.cat([v, v]) for key, v in pairs.items()}}
+        return {**given, **{key: torch.cat([v, v[partner]], 1) for key, v in pairs.items()}}
 
 
 class CutMix(_Mixing):
@@ -117,6 +135,14 @@ class CutMix(_Mixing):
 
     def _mask(self, x: torch.Tensor, drawn: Any) -> torch.Tensor:
         return self._changed(x, drawn)
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        raise NotImplementedError(
+            f"{self._title()}: 'bounding_boxes' cannot be cut in training, where parts of two pictures are put "
+            "together. Use MixUp, or leave them out."
+        )
 
 
 registry.add(MixUp, CutMix)

@@ -14,8 +14,10 @@ from kerastorch.layers._preprocessing._images._base import (
     Coloring,
     Drawing,
     Factor,
+    Mover,
     Pictures,
     factor_of,
+    per_box,
     per_picture,
 )
 from kerastorch.layers._preprocessing._images._geometry import (
@@ -132,6 +134,31 @@ class RandAugment(_Policy):
             x = result
         return x
 
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        height, width = size
+        steps = [
+            (
+                index,
+                [tool._mover(size, drew) for tool, drew in zip(self._tools, numbers, strict=True)],
+            )
+            for index, numbers in drawn
+        ]
+
+        def move(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            for index, movers in steps:
+                new_x, new_y = x, y
+                for at, mover in enumerate(movers):
+                    if mover is not None:
+                        chosen = per_box(index == at)
+                        there = zip(mover(x, y), (new_x, new_y), strict=True)
+                        new_x, new_y = (torch.where(chosen, a, b) for a, b in there)
+                x, y = new_x.clamp(0, width), new_y.clamp(0, height)
+            return x, y
+
+        return move
+
 
 class AugMix(_Policy):
     """In training, mixes each picture with several chains of changes of it. Hendrycks et al., 2019.
@@ -201,6 +228,14 @@ class AugMix(_Policy):
         raise NotImplementedError(
             f"{self._title()}: 'segmentation_masks' cannot be moved in training: each picture becomes a "
             "mixture of several that are moved apart. Use RandAugment, or leave the masks out."
+        )
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        raise NotImplementedError(
+            f"{self._title()}: 'bounding_boxes' cannot be moved in training: each picture becomes a mixture "
+            "of several that are moved apart. Use RandAugment, or leave them out."
         )
 
 

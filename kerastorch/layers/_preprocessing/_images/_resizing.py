@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from kerastorch.layers._base import positive
 from kerastorch.layers._layer import registry
-from kerastorch.layers._preprocessing._images._base import Pictures, one_of
-from kerastorch.ops._image._sizes import check_interpolation, resized
+from kerastorch.layers._preprocessing._images._base import Mover, Pictures, one_of
+from kerastorch.ops._image._sizes import check_interpolation, largest, missing, resized
 
 
 class Resizing(Pictures):
@@ -62,6 +63,15 @@ class Resizing(Pictures):
     def _mask(self, x: torch.Tensor, drawn: Any) -> torch.Tensor:
         return self._resized(x, "nearest")
 
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover:
+        if self.crop_to_aspect_ratio:
+            return into(largest(size, self.height, self.width), size, self.height, self.width)
+        rows = columns = 0
+        if self.pad_to_aspect_ratio:
+            rows, columns = missing(size, self.height, self.width)
+        part = size[0] + 2 * rows, size[1] + 2 * columns
+        return _scaling(-rows, -columns, part, self.height, self.width)
+
     def _resized(self, x: torch.Tensor, interpolation: str) -> torch.Tensor:
         return resized(
             x,
@@ -98,6 +108,11 @@ class CenterCrop(Pictures):
     def _mask(self, x: torch.Tensor, drawn: Any) -> torch.Tensor:
         return self._cropped(x, "nearest")
 
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover:
+        fits = size[0] >= self.height and size[1] >= self.width
+        part = (self.height, self.width) if fits else largest(size, self.height, self.width)
+        return into(part, size, self.height, self.width)
+
     def _cropped(self, x: torch.Tensor, interpolation: str) -> torch.Tensor:
         rows, columns = x.shape[2] - self.height, x.shape[3] - self.width
         if rows < 0 or columns < 0:
@@ -114,6 +129,19 @@ def largest_part(x: torch.Tensor, height: int, width: int, interpolation: str) -
         crop_to_aspect_ratio=True,
         data_format="channels_first",
     )
+
+
+def into(part: Sequence[int], size: Sequence[int], height: int, width: int) -> Mover:
+    """Where points go when the middle `part` of pictures of `size` becomes (height, width)."""
+    top, left = (size[0] - part[0]) // 2, (size[1] - part[1]) // 2
+    return _scaling(top, left, part, height, width)
+
+
+def _scaling(top: int, left: int, part: Sequence[int], height: int, width: int) -> Mover:
+    def move(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (x - left) * (width / part[1]), (y - top) * (height / part[0])
+
+    return move
 
 
 registry.add(Resizing, CenterCrop)

@@ -11,8 +11,10 @@ from kerastorch.layers._layer import registry
 from kerastorch.layers._preprocessing._images._base import (
     Drawing,
     Factor,
+    Mover,
     factor_of,
     one_of,
+    per_box,
     per_picture,
     value_range_of,
 )
@@ -104,12 +106,35 @@ class RandomPerspective(_Warp):
         return self._chosen(x, self.factor), moves
 
     def _places(self, x: torch.Tensor, *drawn: torch.Tensor) -> list[torch.Tensor]:
-        moves = drawn[0]
-        height, width = x.shape[2:]
-        corner = torch.arange(4, device=x.device)  # 0 1 above 2 3
+        start, end = self._corners(x.shape[2:], drawn[0])
+        return projected(x, homography(start, end))
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        start, end = self._corners(size, drawn[1])
+        a0, a1, a2, b0, b1, b2, c0, c1 = map(per_box, homography(end, start).unbind(1))
+        chosen = per_box(drawn[0])
+
+        def move(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            """Pixels have their middles at halves."""
+            u, v = x - 0.5, y - 0.5
+            scale = c0 * u + c1 * v + 1
+            new_x = (a0 * u + a1 * v + a2) / scale + 0.5
+            new_y = (b0 * u + b1 * v + b2) / scale + 0.5
+            return torch.where(chosen, new_x, x), torch.where(chosen, new_y, y)
+
+        return move
+
+    def _corners(
+        self, size: Sequence[int], moves: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The corner pixels (B, 4, 2), and where they go."""
+        height, width = size
+        corner = torch.arange(4, device=moves.device)  # 0 1 above 2 3
         ends = [corner % 2 * (width - 1), corner // 2 * (height - 1)]
         start = torch.stack(ends, -1).to(moves.dtype).expand_as(moves)
-        return projected(x, homography(start, start * (1 + moves)))
+        return start, start * (1 + moves)
 
 
 class RandomElasticTransform(_Warp):
@@ -166,6 +191,13 @@ class RandomElasticTransform(_Warp):
         rows, columns = shifts.unbind(1)
         ys, xs = pixels(x, noise.dtype)
         return [ys + rows, xs + columns]
+
+    def _mover(self, size: Sequence[int], drawn: Any) -> Mover | None:
+        if drawn is None:
+            return None
+        raise NotImplementedError(
+            f"{self._title()}: 'bounding_boxes' cannot follow the noise in training: leave them out."
+        )
 
     def _outside(self) -> str:
         return self.fill_mode
