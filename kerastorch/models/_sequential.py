@@ -125,16 +125,16 @@ class Sequential(Functional):
 
     def _begin(self, shape: tuple[int | None, ...], dtype: Any) -> None:
         dtype = dtype or getattr(self._stack[0], "_reads", None) or floatx()
-        running, _running[:] = list(_running), []
-        try:
-            with real_tensors():
+        with real_tensors():
+            running, _running[:] = list(_running), []
+            try:
                 self._chain.append(Input(batch_shape=(None, *shape[1:]), dtype=dtype))
                 self._remake()
                 self._inferred = True
-        finally:
-            _running[:] = running
-            if not self.built:
-                self._chain.clear()
+            finally:
+                _running[:] = running
+                if not self.built:
+                    self._chain.clear()
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         leaves = _leaves(args[0])

@@ -381,3 +381,28 @@ def test_building_step_by_step_costs_one_call_a_layer() -> None:
     for _ in range(5):
         model.add(Counted())
     assert len(calls) == 10  # each layer with two sizes of the batch
+
+
+def test_built_within_a_layer_of_a_graph() -> None:
+    """A stack that meets its first inputs in a symbolic call gets real weights, and trains."""
+
+    class Block(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stack = keras.Sequential(
+                [layers.Dense(5, "relu"), layers.Dropout(0.1), layers.Dense(4)]
+            )
+            self.inner = keras.Sequential([keras.Sequential([layers.Conv1D(4, 1)])])
+
+        def call(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.stack(x) + self.inner(x)
+
+    inputs = keras.Input((6, 4))
+    model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(Block()(inputs))))
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
+    assert len(list(model.parameters())) == 8
+    model.compile("adam", "mse")
+    before = [p.detach().clone() for p in model.parameters()]
+    model.fit(np.ones((8, 6, 4)), np.ones((8, 1)), epochs=3, verbose=0)
+    for weight, old in zip(model.parameters(), before, strict=True):
+        assert not torch.equal(weight, old)
