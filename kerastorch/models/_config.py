@@ -83,8 +83,6 @@ def to_config(model: Any) -> dict[str, Any]:
         if isinstance(value, slice):
             parts = {key: plain(getattr(value, key)) for key in ("start", "stop", "step")}
             return {"class_name": "__slice__", "config": parts}
-        if value is Ellipsis:
-            return {"class_name": "__ellipsis__", "config": {}}
         if isinstance(value, _NAMED):
             return {"class_name": "__torch__", "config": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
@@ -287,8 +285,6 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
             return constants[content]
         if kind == "__slice__":
             return slice(*(revive(content[key]) for key in ("start", "stop", "step")))
-        if kind == "__ellipsis__":
-            return Ellipsis
         if kind == "__torch__" and isinstance(getattr(torch, content, None), _NAMED):
             return getattr(torch, content)
         if kind == "__device__":
@@ -299,7 +295,8 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
 
     for name, call in _in_order(entries, targets):
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
-        if call.get("explicit") != ["training"]:  # Keras writes it where it was not given, and
+        is_layer = isinstance(targets[name], nn.Module)
+        if is_layer and call.get("explicit") != ["training"]:  # Keras writes it where it was not given, and
             kwargs.pop("training", None)  # lets the mode of the model go before it
         if not all(map(str.isidentifier, kwargs)):  # they become part of the model's code
             raise ValueError(f"The config has a call with arguments called {list(kwargs)}.")
