@@ -149,13 +149,16 @@ def load_model(
             if legacy:
                 read_entries(legacy, legacy_entries(model, legacy), in_place=True)
                 values = legacy.optimizer()
-                if optimizer is not None and values:
+                shapes = [v.shape for key, v in values.items() if key.isdigit()]
+                if optimizer is not None and _fits(optimizer, shapes, title):
                     optimizer.load_own_variables(values)
             else:
-                state = any(name.startswith("optimizer/") for name in reader)
-                found = entries(model, optimizer if state else None)
-                ignore = None if state and optimizer is not None else "optimizer/"
-                read_entries(reader, found, in_place=True, ignore=ignore)
+                keys = [key for key in reader.keys("optimizer") if key.isdigit()]
+                shapes = [reader.shape("optimizer", key) for key in keys]
+                if optimizer is None or not _fits(optimizer, shapes, title):
+                    optimizer = None
+                ignore = "optimizer/" if optimizer is None else None
+                read_entries(reader, entries(model, optimizer), in_place=True, ignore=ignore)
     return model
 
 
@@ -293,6 +296,19 @@ def _rebuilt(config: dict[str, Any], title: str, has_weights: bool) -> Any:
             "cannot be made. Call the model on data before saving it."
         )
     return model
+
+
+def _fits(optimizer: Any, shapes: list[tuple[int, ...]], title: str) -> bool:
+    """Whether a file has the state of an optimizer. In Keras one that has not begun has no slots."""
+    if shapes == [tuple(variable.shape) for variable in optimizer.variables]:
+        return True
+    if any(shapes) or len(shapes) > 2:
+        warnings.warn(
+            f"{title} has the state of a {type(optimizer).__name__} for other variables than the model "
+            "trains: layers were frozen or thawed since. The optimizer starts anew.",
+            stacklevel=3,
+        )
+    return False
 
 
 @contextlib.contextmanager

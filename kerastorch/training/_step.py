@@ -133,8 +133,9 @@ class Stepper(Layer):
             return
         known = inspect.signature(self.compile).parameters
         self.compile(**{k: deserialize(v) for k, v in config.items() if k in known})
-        if self.built and hasattr(self.optimizer, "build"):
-            self.optimizer.build(self.trainable_variables)
+        trained = self.trainable_variables if self.built else []
+        if trained and hasattr(self.optimizer, "build"):
+            self.optimizer.build(trained)
 
     @property
     def loss(self) -> Any:
