@@ -230,7 +230,7 @@ def serialize(value: Any) -> Any:
     if value is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(value, bytes):
-        return {"class_name": "__bytes__", "config": value.decode()}
+        return {"class_name": "__bytes__", "config": {"value": value.decode()}}
     if isinstance(value, slice):
         parts = {key: serialize(getattr(value, key)) for key in ("start", "stop", "step")}
         return {"class_name": "__slice__", "config": parts}
@@ -297,7 +297,7 @@ def deserialize(value: Any) -> Any:
     if name == "__ellipsis__":
         return Ellipsis
     if name == "__bytes__":
-        return config.encode()
+        return config["value"].encode()
     if name == "__slice__":
         return slice(*(deserialize(config[key]) for key in ("start", "stop", "step")))
     if name == "function":
