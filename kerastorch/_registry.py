@@ -180,6 +180,11 @@ def get_registered_object(
     )
 
 
+def get_custom_objects() -> dict[str, Any]:
+    """Everything that is registered, by name; what is put in or taken out counts at once."""
+    return _CUSTOM
+
+
 def lookup_custom(name: str) -> Any:
     """A custom object by its registered name or, inside a scope, by its own name."""
     return _CUSTOM.get(name)
@@ -222,6 +227,13 @@ def serialize(value: Any) -> Any:
         kind = "__tensor__" if isinstance(value, torch.Tensor) else "__numpy__"
         dtype = str(value.dtype).removeprefix("torch.")
         return {"class_name": kind, "config": {"value": value.tolist(), "dtype": dtype}}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, bytes):
+        return {"class_name": "__bytes__", "config": {"value": value.decode()}}
+    if isinstance(value, slice):
+        parts = {key: serialize(getattr(value, key)) for key in ("start", "stop", "step")}
+        return {"class_name": "__slice__", "config": parts}
     if inspect.isfunction(value) or inspect.isbuiltin(value) or inspect.isclass(value):
         return _serialize_function(value)
     if hasattr(value, "get_config"):
@@ -233,7 +245,7 @@ def serialize(value: Any) -> Any:
 
 def serialize_object(obj: Any) -> dict[str, Any]:
     """An object with ``get_config`` as ``{"module", "class_name", "config", "registered_name"}``."""
-    cls = type(obj)
+    cls, config = type(obj), serialize(obj.get_config())  # one of the user's may hold objects
     if "_per_instance" in cls.__dict__:  # a graph module has a class of its own for its forward
         cls = cls.__mro__[1]
     for module, family in _FAMILIES.items():
@@ -241,13 +253,13 @@ def serialize_object(obj: Any) -> dict[str, Any]:
             return {
                 "module": cls.__dict__.get("_keras_module", module),
                 "class_name": cls.__name__,
-                "config": obj.get_config(),
+                "config": config,
                 "registered_name": cls.__name__ if "_keras_module" in cls.__dict__ else None,
             }
     return {
         "module": cls.__module__,
         "class_name": cls.__name__,
-        "config": obj.get_config(),
+        "config": config,
         "registered_name": get_registered_name(cls),
     }
 
@@ -282,8 +294,14 @@ def deserialize(value: Any) -> Any:
         return torch.tensor(config["value"], dtype=standardize_dtype(config["dtype"]))
     if name == "__tuple__":
         return tuple(map(deserialize, value.get("items") or config))
+    if name == "__ellipsis__":
+        return Ellipsis
+    if name == "__bytes__":
+        return config["value"].encode()
+    if name == "__slice__":
+        return slice(*(deserialize(config[key]) for key in ("start", "stop", "step")))
     if name == "function":
-        return _find(value, config)
+        return _find_function(value, config)
     if name == "__lambda__":
         raise ValueError(
             "The configuration holds the code of a Python lambda, which is never run. Write it as a "
@@ -291,8 +309,28 @@ def deserialize(value: Any) -> Any:
         )
     cls = _find(value, name)
     if not hasattr(cls, "from_config"):
-        raise ValueError(f"{name!r} names a function where a class is expected.")
+        what = (
+            "a class without the class method from_config(config), which rebuilds its objects"
+            if inspect.isclass(cls)
+            else "a function where a class is expected"
+        )
+        raise ValueError(f"{name!r} names {what}.")
+    if not isinstance(config, dict):
+        raise TypeError(f"{name!r}: expected a dict as its configuration, received {config!r}.")
     return cls.from_config(config)
+
+
+def _find_function(value: dict[str, Any], name: Any) -> Any:
+    """What a config of a function names. Keras used to write the module "builtins" for all functions,
+    and no registered name."""
+    if not isinstance(name, str):
+        raise TypeError(f"A function: expected its name, received {name!r}.")
+    if value.get("module") != "builtins":
+        return _find(value, name)
+    registered = value.get("registered_name")
+    if registered == "function":
+        registered = next((key for key in _CUSTOM if key.endswith(f">{name}")), name)
+    return _find({"registered_name": registered}, name)
 
 
 def _number_type(name: Any) -> np.dtype[Any]:

@@ -83,8 +83,6 @@ def to_config(model: Any) -> dict[str, Any]:
         if isinstance(value, slice):
             parts = {key: plain(getattr(value, key)) for key in ("start", "stop", "step")}
             return {"class_name": "__slice__", "config": parts}
-        if value is Ellipsis:
-            return {"class_name": "__ellipsis__", "config": {}}
         if isinstance(value, _NAMED):
             return {"class_name": "__torch__", "config": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
@@ -166,18 +164,25 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _explicit_calls(model: Any) -> list[Node]:
-    """The calls that outputs and ends need, those that only make implicit masks left out."""
-    known = dict.fromkeys(model._calls())
+    """The calls that outputs and ends need, those that only make implicit masks left out.
+
+    Each stands after those that it takes from, in the order of outputs and arguments, which a model
+    from a file has too, whatever the order in which its calls were made.
+    """
     inputs = {(t.node, t.path) for t in model._flat_inputs}
-    needed: set[Node] = set()
-    waiting = symbolic_leaves((model._outputs, model._ends))
+    found: dict[Node, None] = {}
+    waiting = symbolic_leaves((model._outputs, model._ends))[::-1]
     while waiting:
-        tensor = waiting.pop()
-        if (tensor.node, tensor.path) in inputs or tensor.node in needed:
+        node, path = waiting[-1].node, waiting[-1].path
+        if node in found or (node, path) in inputs:
+            waiting.pop()
             continue
-        needed.add(tensor.node)
-        waiting += symbolic_leaves((tensor.node.args, _explicit(tensor.node)))
-    return [node for node in known if node in needed]
+        takes = symbolic_leaves((node.args, _explicit(node)))
+        before = [t for t in takes if t.node not in found and (t.node, t.path) not in inputs]
+        waiting += before[::-1]
+        if not before:
+            found[node] = None
+    return list(found)
 
 
 def _names_in(model: Any, layers: Any) -> dict[Any, str]:
@@ -287,8 +292,6 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
             return constants[content]
         if kind == "__slice__":
             return slice(*(revive(content[key]) for key in ("start", "stop", "step")))
-        if kind == "__ellipsis__":
-            return Ellipsis
         if kind == "__torch__" and isinstance(getattr(torch, content, None), _NAMED):
             return getattr(torch, content)
         if kind == "__device__":
@@ -299,10 +302,9 @@ def from_config(cls: Any, config: dict[str, Any]) -> Any:
 
     for name, call in _in_order(entries, targets):
         args, kwargs = revive(call["args"]), revive(call["kwargs"])
+        # Keras writes `training` where it was not given, and lets the mode of the model go before it.
         if isinstance(targets[name], nn.Module) and call.get("explicit") != ["training"]:
-            kwargs.pop(
-                "training", None
-            )  # Keras writes it where it was not given; the mode goes before
+            kwargs.pop("training", None)
         if not all(map(str.isidentifier, kwargs)):  # they become part of the model's code
             raise ValueError(f"The config has a call with arguments called {list(kwargs)}.")
         results[name].append(_call(entries[name], targets[name], args, kwargs))

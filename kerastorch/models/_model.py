@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import torch
 from typing_extensions import Self
@@ -14,7 +14,8 @@ from kerastorch._registry import Registry, custom_object_scope, deserialize, ser
 from kerastorch.layers._call import shape_of, symbolic_of
 from kerastorch.layers._layer import Layer
 from kerastorch.models._config import from_config as graph_from_config
-from kerastorch.saving._model import PathLike, load_weights, save_model, save_weights
+from kerastorch.saving._files import PathLike
+from kerastorch.saving._model import load_weights, save_model, save_weights
 from kerastorch.training._loop import Trainer
 
 registry = Registry("model", "models")
@@ -130,7 +131,7 @@ class Model(Trainer):
 
         print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
 
-    def save(self, filepath: PathLike, overwrite: bool = True, **kwargs: Any) -> None:
+    def save(self, filepath: PathLike | IO[bytes], overwrite: bool = True, **kwargs: Any) -> None:
         """Write everything into a ``.keras`` archive: see `kerastorch.saving.save_model`."""
         save_model(self, filepath, overwrite, **kwargs)
 

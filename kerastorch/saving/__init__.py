@@ -1,6 +1,7 @@
 """Models and weights in files, and names for own classes and functions."""
 
 from kerastorch._registry import custom_object_scope as custom_object_scope
+from kerastorch._registry import get_custom_objects as get_custom_objects
 from kerastorch._registry import get_registered_name as get_registered_name
 from kerastorch._registry import get_registered_object as get_registered_object
 from kerastorch._registry import register_keras_serializable as register_keras_serializable

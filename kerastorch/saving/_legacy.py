@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
 import torch
 
+from kerastorch._registry import _FAMILIES
 from kerastorch.saving._archive import FORMAT
 from kerastorch.saving._h5 import H5Reader, as_array
 from kerastorch.saving._stretch import Stretch
@@ -17,6 +18,8 @@ from kerastorch.saving._tree import Entry, own_values
 
 _TOP = "top_level_model_weights"
 _ASIDE = "kerastorch"  # below the optimizer: what Keras's optimizers do not have
+#: Where the classes are from that an older file names without saying so.
+_MODULES = {"loss": "losses", "metrics": "metrics", "weighted_metrics": "metrics"}
 
 
 def root_of(reader: H5Reader) -> str | None:
@@ -28,7 +31,14 @@ def root_of(reader: H5Reader) -> str | None:
 
 def config_in(reader: H5Reader) -> dict[str, Any]:
     """The configuration of an older file as a newer one would have it."""
-    model, training = _json(reader, "model_config"), _json(reader, "training_config")
+    model = _json(reader, "model_config", lambda config: _from("layers", config))
+    training = _json(
+        reader,
+        "training_config",
+        lambda config: (
+            config | {k: _from(v, config[k]) for k, v in _MODULES.items() if k in config}
+        ),
+    )
     if model is None:
         raise ValueError(f"{reader.title} holds weights alone: make the model, then load_weights.")
     if training is not None:
@@ -37,17 +47,34 @@ def config_in(reader: H5Reader) -> dict[str, Any]:
     return model
 
 
-def _json(reader: H5Reader, name: str) -> dict[str, Any] | None:
+def _from(module: str, value: Any) -> Any:
+    """`value` where every object in it that names no module, and is in this one, says so."""
+    if isinstance(value, list):
+        return [_from(module, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "class_name" not in value:
+        return {key: _from(module, item) for key, item in value.items()}
+    config = value.get("config")
+    if isinstance(config, dict) and "layers" in config:
+        value = value | {"config": config | {"layers": _from(module, config["layers"])}}
+    known = str(value["class_name"]) in _FAMILIES[f"keras.{module}"].classes
+    return {"module": f"keras.{module}"} | value if known else value
+
+
+def _json(
+    reader: H5Reader, name: str, finish: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any] | None:
     text = reader.text("", name)
     if text is None:
         return None
     try:
         content = json.loads(text[0])
+        if isinstance(content, dict):
+            return finish(content)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{reader.title}: {name} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{reader.title}: {name} does not describe a model.")
-    return content
+    raise ValueError(f"{reader.title}: {name} does not describe a model.")
 
 
 class LegacyReader:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,19 @@ from kerastorch.saving._assets import collected, restore
 from kerastorch.saving._budget import budget
 from kerastorch.saving._crc import Span
 from kerastorch.saving._durable import replacing
+from kerastorch.saving._files import (
+    PathLike,
+    checked,
+    existing,
+    is_hdf5,
+    is_legacy,
+    is_open,
+    is_zip,
+    opened,
+    refuse_unknown,
+    size_of,
+    written,
+)
 from kerastorch.saving._h5 import H5Reader, H5Writer
 from kerastorch.saving._legacy import (
     LegacyReader,
@@ -36,20 +47,19 @@ from kerastorch.saving._state_dict import (
 from kerastorch.saving._tree import entries
 from kerastorch.saving._weights import read_entries, write_entries
 
-PathLike = str | os.PathLike[str]
-
 
 def save_model(
     model: Any,
-    filepath: PathLike,
+    filepath: PathLike | IO[bytes],
     overwrite: bool = True,
     zipped: bool | None = None,
     **kwargs: Any,
 ) -> None:
     """Write architecture, weights, optimizer state and what the model was compiled with.
 
-    The file is a ``.keras`` archive, which Keras 3 reads too; any name will do. It is there whole or
-    not at all: until everything has been written, `filepath` keeps what it was.
+    The file is a ``.keras`` archive, which Keras 3 reads too; any name will do, and so will an open
+    binary file. It is there whole or not at all: until everything has been written, `filepath` keeps
+    what it was. Of a model that is not built yet, which has no weights, it holds the rest.
 
     >>> import os, tempfile, kerastorch as keras
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -58,46 +68,47 @@ def save_model(
     >>> keras.models.load_model(path).output_shape
     (None, 2)
     """
-    _refuse_unknown("save", kwargs, include_optimizer=True, save_format=None)
+    refuse_unknown("save", kwargs, include_optimizer=True, save_format=None)
     include_optimizer = kwargs.get("include_optimizer", True)
     if zipped is False:
         raise NotImplementedError("save: only zipped archives are written.")
-    path = _checked("save", filepath, overwrite)
-    if _is_legacy(path) and not getattr(model, "_layers_first", False):
+    path = filepath if is_open(filepath) else checked("save", filepath, overwrite)
+    if is_legacy(path) and not (getattr(model, "_layers_first", False) and model.built):
         raise NotImplementedError(
-            f"save: {path.name!r} asks for the older HDF5 format, which cannot hold subclassed models. "
-            "Use the extension .keras."
+            f"save: {path.name!r} asks for the older HDF5 format, which cannot hold subclassed models, "
+            "nor models that are not built. Use the extension .keras."
         )
     if not model.built:
-        raise ValueError(
-            f"save: {model._title()} is not built, so it has no weights yet. "
-            "Call it on data, or build(input_shape), first."
+        warnings.warn(
+            f"save: {model._title()} is not built, so the file has no weights of it. "
+            "Call it on data, or build(input_shape), first.",
+            stacklevel=3,
         )
     optimizer = getattr(model, "optimizer", None) if include_optimizer else None
     if optimizer is not None and not (hasattr(optimizer, "save_own_variables") and optimizer.built):
         optimizer = None  # torch's own optimizers, and one that has not begun
-    config, found = _config_of(model, include_optimizer), entries(model, optimizer)
+    config = _config_of(model, include_optimizer)
+    found = entries(model, optimizer) if model.built else []
     assets = collected(found)
-    if _is_legacy(path):
-        if assets:
-            raise NotImplementedError(
-                f"save: the older HDF5 format cannot hold {', '.join(assets)}. Use the extension .keras."
-            )
-        with replacing(path) as file:
-            write_legacy(file, model, config, optimizer)
-        return
+    if is_legacy(path) and assets:
+        raise NotImplementedError(
+            f"save: the older HDF5 format cannot hold {', '.join(assets)}. Use the extension .keras."
+        )
 
     def write_weights(file: IO[bytes]) -> list[Span]:
         with H5Writer(file, checksums=False) as writer:  # the archive has one for all
             write_entries(writer, found)
         return writer.spans
 
-    with replacing(path) as file:
-        write_archive(file, config, write_weights, assets)
+    with written(path) as file:
+        if is_legacy(path):
+            write_legacy(file, model, config, optimizer)
+        else:
+            write_archive(file, config, write_weights, assets)
 
 
 def load_model(
-    filepath: PathLike,
+    filepath: PathLike | IO[bytes],
     custom_objects: dict[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
@@ -109,24 +120,25 @@ def load_model(
     read besides the file, and it cannot ask for much more memory than its own size. Python code in a
     file (lambdas) is refused, whatever `safe_mode` says.
     """
-    path = _existing("load_model", filepath)
-    with open(path, "rb") as file, custom_object_scope(custom_objects):
+    path = filepath if is_open(filepath) else existing("load_model", filepath)
+    with opened(path) as file, custom_object_scope(custom_objects):
         title, config, archive = repr(str(path)), None, None
         content: IO[bytes] = file
-        if _is_zip(file):
+        if is_zip(file):
             archive = Archive(file, title)
             config, content = archive.config(), archive.weights()
-        elif not _is_hdf5(file):
+        elif not is_hdf5(file):
             raise ValueError(
                 f"{title} is no model, or it is cut short or damaged. Files with weights alone are "
                 "read by load_weights of a model."
             )
-        with H5Reader(content, _size(content), title) as reader:
+        with H5Reader(content, size_of(content), title) as reader:
             legacy = None
             if config is None:
                 config, legacy = config_in(reader), LegacyReader(reader, "model_weights")
             with budget(reader.total):
-                model = _rebuilt(config, title)
+                weights = any(not name.startswith("optimizer/") for name in reader)
+                model = _rebuilt(config, title, weights)
                 if archive is not None:  # before weights, whose shapes may depend on them
                     restore(entries(model), archive)
             compiled = bool(compile and config.get("compile_config"))
@@ -137,13 +149,16 @@ def load_model(
             if legacy:
                 read_entries(legacy, legacy_entries(model, legacy), in_place=True)
                 values = legacy.optimizer()
-                if optimizer is not None and values:
+                shapes = [v.shape for key, v in values.items() if key.isdigit()]
+                if optimizer is not None and _fits(optimizer, shapes, title):
                     optimizer.load_own_variables(values)
             else:
-                state = any(name.startswith("optimizer/") for name in reader)
-                found = entries(model, optimizer if state else None)
-                ignore = None if state and optimizer is not None else "optimizer/"
-                read_entries(reader, found, in_place=True, ignore=ignore)
+                keys = [key for key in reader.keys("optimizer") if key.isdigit()]
+                shapes = [reader.shape("optimizer", key) for key in keys]
+                if optimizer is None or not _fits(optimizer, shapes, title):
+                    optimizer = None
+                ignore = "optimizer/" if optimizer is None else None
+                read_entries(reader, entries(model, optimizer), in_place=True, ignore=ignore)
     return model
 
 
@@ -163,15 +178,15 @@ def save_weights(
     which is written last; what the old set was in goes after that. `objects_to_skip` are layers whose
     weights are left out of a ``.weights.h5`` or a set.
     """
-    _refuse_unknown("save_weights", kwargs, save_format=None, objects_to_skip=None)
+    refuse_unknown("save_weights", kwargs, save_format=None, objects_to_skip=None)
     skip = kwargs.get("objects_to_skip") or ()
-    path = _checked("save_weights", _sharded_name(filepath, max_shard_size), overwrite)
+    path = checked("save_weights", _sharded_name(filepath, max_shard_size), overwrite)
     if not model.built:
         raise ValueError(f"save_weights: {model._title()} is not built, so it has no weights yet.")
     if max_shard_size is not None:
         write_shards(path, entries(model, skip=skip), max_shard_size)
         return
-    if skip and (_is_legacy(path) or path.suffix in (".safetensors", ".pt", ".pth")):
+    if skip and (is_legacy(path) or path.suffix in (".safetensors", ".pt", ".pth")):
         raise ValueError(
             f"save_weights: objects_to_skip is for .weights.h5, received {str(path)!r}."
         )
@@ -179,7 +194,7 @@ def save_weights(
         if path.suffix in (".safetensors", ".pt", ".pth"):
             state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
             (write_safetensors if path.suffix == ".safetensors" else write_torch)(file, state)
-        elif _is_legacy(path):
+        elif is_legacy(path):
             write_legacy(file, model, None, None)
         else:
             with H5Writer(file) as writer:
@@ -196,10 +211,10 @@ def load_weights(
     `by_name=True` takes the layers whose names are in a file of the older format; `objects_to_skip` are
     layers that stay as they are, whether a ``.weights.h5`` has something for them or not.
     """
-    _refuse_unknown("load_weights", kwargs, by_name=False, objects_to_skip=None)
+    refuse_unknown("load_weights", kwargs, by_name=False, objects_to_skip=None)
     skip = kwargs.get("objects_to_skip") or ()
     by_name = bool(kwargs.get("by_name"))
-    path = _existing("load_weights", filepath)
+    path = existing("load_weights", filepath)
     if not model.built:
         raise ValueError(
             f"load_weights: {model._title()} is not built, so it has no weights yet. "
@@ -222,7 +237,7 @@ def load_weights(
             _skip_is_for_h5(skip, title)
             fill_state(model, content, title, skip_mismatch)
             return
-        with H5Reader(content, _size(content), title) as reader:
+        with H5Reader(content, size_of(content), title) as reader:
             root = root_of(reader)
             if root is None:
                 _by_name_is_for_legacy(by_name, title)
@@ -236,7 +251,7 @@ def load_weights(
 
 def check_file(filepath: PathLike) -> None:
     """Read a file that was written by `save_model` or `save_weights` again; raise if it is damaged."""
-    path = _existing("check_file", filepath)
+    path = existing("check_file", filepath)
     title = repr(str(path))
     if _is_index(path):
         with ShardedReader(path) as shards:
@@ -244,7 +259,7 @@ def check_file(filepath: PathLike) -> None:
         return
     with open(path, "rb") as file, _weights_in(file, title) as content:
         if not isinstance(content, dict):
-            with H5Reader(content, _size(content), title) as reader:
+            with H5Reader(content, size_of(content), title) as reader:
                 reader.verify()
 
 
@@ -266,7 +281,7 @@ def _config_of(model: Any, compiled: bool) -> dict[str, Any]:
     return config
 
 
-def _rebuilt(config: dict[str, Any], title: str) -> Any:
+def _rebuilt(config: dict[str, Any], title: str, has_weights: bool) -> Any:
     try:
         model = deserialize(config)
     except RecursionError as error:
@@ -275,7 +290,7 @@ def _rebuilt(config: dict[str, Any], title: str) -> Any:
         raise ValueError(f"{title} describes a {type(model).__name__}, not a model.")
     if not model.built and config.get("build_config"):
         model.build_from_config(config["build_config"])
-    if not model.built:
+    if not model.built and has_weights:
         raise ValueError(
             f"{title}: the input shape of {type(model).__name__} is not in the file, so its weights "
             "cannot be made. Call the model on data before saving it."
@@ -283,14 +298,27 @@ def _rebuilt(config: dict[str, Any], title: str) -> Any:
     return model
 
 
+def _fits(optimizer: Any, shapes: list[tuple[int, ...]], title: str) -> bool:
+    """Whether a file has the state of an optimizer. In Keras one that has not begun has no slots."""
+    if shapes == [tuple(variable.shape) for variable in optimizer.variables]:
+        return True
+    if any(shapes) or len(shapes) > 2:
+        warnings.warn(
+            f"{title} has the state of a {type(optimizer).__name__} for other variables than the model "
+            "trains: layers were frozen or thawed since. The optimizer starts anew.",
+            stacklevel=3,
+        )
+    return False
+
+
 @contextlib.contextmanager
 def _weights_in(file: IO[bytes], title: str) -> Iterator[Any]:
     """The HDF5 part of a file, or a dict of tensors."""
     start = file.read(8)
     file.seek(0)
-    if _is_hdf5(file):
+    if is_hdf5(file):
         yield file
-    elif _is_zip(file):
+    elif is_zip(file):
         archive = Archive(file, title)
         if any(name.endswith("data.pkl") for name in archive.names):
             archive.verify()
@@ -339,53 +367,3 @@ def _sharded_name(filepath: PathLike, max_shard_size: float | None) -> Path:
             f"received {str(path)!r}."
         )
     return path
-
-
-def _is_legacy(path: Path) -> bool:
-    return path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5")
-
-
-def _is_hdf5(file: IO[bytes]) -> bool:
-    start = file.read(8)
-    file.seek(0)
-    return start == b"\x89HDF\r\n\x1a\n"
-
-
-def _is_zip(file: IO[bytes]) -> bool:
-    start = file.read(4)
-    file.seek(0)
-    return start[:2] == b"PK"
-
-
-def _size(file: IO[bytes]) -> int:
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    return size
-
-
-def _checked(method: str, filepath: PathLike, overwrite: bool) -> Path:
-    path = Path(filepath)
-    if not overwrite and path.exists():
-        raise FileExistsError(
-            f"{method}: {str(path)!r} exists. Pass overwrite=True or another name."
-        )
-    return path
-
-
-def _existing(method: str, filepath: PathLike) -> Path:
-    path = Path(filepath)
-    if path.is_dir():
-        raise IsADirectoryError(f"{method}: {str(path)!r} is a folder, expected a file.")
-    if not path.exists():
-        raise FileNotFoundError(f"{method}: there is no file {str(path)!r}.")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{method}: {str(path)!r} is empty.")
-    return path
-
-
-def _refuse_unknown(method: str, given: dict[str, Any], **known: Any) -> None:
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise TypeError(
-            f"{method}: unknown arguments {unknown}. Expected some of: {', '.join(known)}."
-        )

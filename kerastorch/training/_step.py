@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,10 +123,19 @@ class Stepper(Layer):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with what `get_compile_config` gave, and make the optimizer's state."""
+        if type(self).compile is not Stepper.compile:
+            warnings.warn(
+                f"{self._title()} is not compiled: its compile() is its own, and what it takes is not in "
+                "the file. Call compile() after loading, or override get_compile_config() and "
+                "compile_from_config(config) too.",
+                stacklevel=3,
+            )
+            return
         known = inspect.signature(self.compile).parameters
         self.compile(**{k: deserialize(v) for k, v in config.items() if k in known})
-        if self.built and hasattr(self.optimizer, "build"):
-            self.optimizer.build(self.trainable_variables)
+        trained = self.trainable_variables if self.built else []
+        if trained and hasattr(self.optimizer, "build"):
+            self.optimizer.build(trained)
 
     @property
     def run_eagerly(self) -> bool:

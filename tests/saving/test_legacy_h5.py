@@ -120,3 +120,20 @@ def test_refusals(tmp_path: Path) -> None:
     model(np.zeros((1, 3), "float32"))
     with pytest.raises(NotImplementedError, match="subclassed"):
         model.save(path)
+
+
+def test_classes_of_one_name(tmp_path: Path) -> None:
+    """Keras writes no modules: `Identity` is a layer here, `MeanSquaredError` a loss and a metric."""
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Identity(), keras.layers.Softmax(), keras.layers.Dense(2)]
+    )
+    metrics = [keras.metrics.MeanSquaredError(), keras.metrics.MeanAbsoluteError(name="p")]
+    model.compile("sgd", keras.losses.MeanSquaredError(), metrics=metrics)
+    x, y = data([(4, 3), (4, 2)])
+    model.train_on_batch(x, y)
+    model.save(tmp_path / "model.h5")
+    loaded = kt.models.load_model(tmp_path / "model.h5")
+    theirs = model.evaluate(x, y, verbose=0, return_dict=True)
+    ours = loaded.evaluate(x, y, verbose=0, return_dict=True)
+    assert ours["p"] == pytest.approx(theirs["p"], rel=1e-5)
+    assert [type(m).__module__.split(".")[1] for m in loaded.metrics[1:]] == ["metrics"] * 2
