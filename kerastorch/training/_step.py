@@ -17,7 +17,7 @@ from kerastorch.callbacks import CallbackList
 from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
-from kerastorch.training._capture import CapturedSteps
+from kerastorch.training._capture import CapturedSteps, release
 from kerastorch.training._grading import Grader
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
@@ -96,6 +96,7 @@ class Stepper(Layer):
         )
         self.optimizer = chosen
         self._compiled = compiled
+        release(self)
         # Past __setattr__, which would take metrics and loss modules for parts of the model.
         self.__dict__["_compile_arguments"] = {
             "optimizer": optimizer,
@@ -181,7 +182,8 @@ class Stepper(Layer):
 
     def _results(self) -> dict[str, Any]:
         compiled = self._compiled
-        epoch = compiled.epoch if compiled is not None else None
+        cached = compiled is not None and not torch.compiler.is_compiling()
+        epoch = compiled.epoch if compiled is not None and cached else None
         named = (epoch and epoch.named) or self._named_metrics()
         if epoch is not None:
             epoch.named = named
