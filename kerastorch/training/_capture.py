@@ -41,7 +41,7 @@ class Captured:
         self.quiet = False  # whether nothing is said where the step runs eagerly
         self.fixed = False  # whether no tensor takes another's place during an epoch
         self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
-        self._eager: Step = getattr(model, f"{kind}_step")
+        self._eager: Step = model._afresh(kind)
         self._model = model
         self._states: dict[Any, int] = {}  # what the model has looked like, numbered
         self._state = 0
@@ -126,7 +126,6 @@ class Captured:
             return self._eager(batch)
         graph = _Graph(self._model, _FUNCTIONS[self.kind], (self._state, key))
         graph.watched = self.fixed
-        self._model._forget_losses()
         try:
             with _seeing_gradients():
                 result = graph(self._model, batch)
@@ -212,6 +211,7 @@ class CapturedSteps(dict[str, Captured]):
 
 
 def _train(model: Any, batch: Any) -> Any:
+    model._forget_losses()
     logs = model.train_step(batch)
     model._forget_losses()
     return logs or None
@@ -219,6 +219,7 @@ def _train(model: Any, batch: Any) -> Any:
 
 def _test(model: Any, batch: Any) -> Any:
     with torch.no_grad():
+        model._forget_losses()
         logs = model.test_step(batch)
         model._forget_losses()
     return logs or None
@@ -226,6 +227,7 @@ def _test(model: Any, batch: Any) -> Any:
 
 def _predict(model: Any, batch: Any) -> Any:
     with torch.no_grad():
+        model._forget_losses()
         outputs = model.predict_step(batch)
         model._forget_losses()
     return outputs

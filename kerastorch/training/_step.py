@@ -348,7 +348,7 @@ class Stepper(Layer):
     def _step_function(self, kind: str, steps: float | None, callbacks: CallbackList) -> Any:
         """The step of an epoch: captured if `compile` asks for it, else as it is written. `steps`: of the
         whole run, as far as that is known."""
-        compiled, step = self._compiled, getattr(self, f"{kind}_step")
+        compiled, step = self._compiled, self._afresh(kind)
         if compiled is not None:
             if self._compile_arguments["run_eagerly"]:
                 return step
@@ -365,6 +365,18 @@ class Stepper(Layer):
                 if kind == "test" and self._is_built_in(*_GRADES):
                     return Grader(self, call)
         return step
+
+    def _afresh(self, kind: str) -> Any:
+        """A step that forgets what layers added in the one before; the built-in ones do so themselves."""
+        step = getattr(self, f"{kind}_step")
+        if kind != "predict" and self._is_built_in(f"{kind}_step"):
+            return step
+
+        def afresh(data: Any) -> Any:
+            self._forget_losses()
+            return step(data)
+
+        return afresh
 
     def _is_built_in(self, *methods: str) -> bool:
         """Whether nobody has written these methods anew."""

@@ -305,6 +305,23 @@ class Metered(Own):
         return {**logs, "twice": 2 * logs["loss"]}
 
 
+class Idiom(Own):
+    """The step of Keras's guide, around layers that add losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = layers.Dense(5, activity_regularizer="l2")
+
+    def train_step(self, data: Any) -> Any:
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(x, y, y_pred, weight)
+        variables = self.trainable_variables
+        gradients = torch.autograd.grad(loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {**self.compute_metrics(x, y, y_pred, weight), "own_loss": loss.detach()}
+
+
 class Partly(Own):
     """Updates some of the weights, as often as it is told to."""
 
@@ -322,7 +339,7 @@ class Twice(Partly):
     times = 2
 
 
-@pytest.mark.parametrize("kind", [Metered, Partly, Twice])
+@pytest.mark.parametrize("kind", [Metered, Idiom, Partly, Twice])
 def test_own_steps(kind: Any) -> None:
     def run(jit: bool) -> Any:
         keras.utils.set_random_seed(0)
