@@ -61,7 +61,7 @@ class Granted:
 
 def _expression(guard: Any) -> str | None:
     """The Python expression whose value a guard compares; None for other guards."""
-    name = guard.name
+    name: str = guard.name
     if not guard.has_value or _BETWEEN_STEPS.search(name):
         return None
     if type(guard.value) in _PLAIN:
