@@ -180,7 +180,9 @@ class Buffer(Variable):
 def wrap(
     data: torch.Tensor, trainable: bool, *, name: str | None = None, **attributes: Any
 ) -> Variable:
-    """Give `data` the face without a copy."""
+    """Give `data` the face without a copy. In a compiled graph, which knows tensors alone, it stays as it is."""
+    if torch.compiler.is_compiling():
+        return data  # type: ignore[return-value]
     variable = _make(Parameter if trainable else Buffer, data, trainable)
     variable.name = name or "variable"
     variable.path = path_of(variable.name)

@@ -101,6 +101,10 @@ class LossScaleOptimizer(Optimizer):
     def count_micro_step(self, positions: Positions = None) -> None:
         self.inner_optimizer.count_micro_step(positions)
 
+    @property
+    def _accumulates(self) -> bool:
+        return self.inner_optimizer._accumulates
+
     def flush(self) -> None:
         self.inner_optimizer.flush()
 

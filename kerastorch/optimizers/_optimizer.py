@@ -74,8 +74,7 @@ class Optimizer(OptimizerState):
     """
 
     __signature__: ClassVar[inspect.Signature]
-    capturing = False  # while a step is captured whose `count_micro_step` the caller makes up for
-    captured_positions: Positions = None  # what is to be counted then
+    deferred: list[Positions] | None = None  # a list takes what `count_micro_step` would be given
     weight_decay = Option()
 
     def __init__(
@@ -271,10 +270,12 @@ class Optimizer(OptimizerState):
                 order = positions or range(len(grads))
                 positions = tuple(i for i, g in zip(order, grads, strict=True) if g is not None)
             self.micro_step(present, positions)
-            if self.capturing:  # the caller counts, after the graph
-                self.captured_positions = positions
-            else:
+            if self.deferred is None:
                 self.count_micro_step(positions)
+            else:  # the step is one graph, and they come after it
+                if self.deferred and self._accumulates:
+                    raise RuntimeError("gradients are accumulated more than once a step")
+                self.deferred.append(positions)
         return bool(present)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Variable:
@@ -316,6 +317,10 @@ class Optimizer(OptimizerState):
             window["pending"] += 1
             if window["pending"] == self.gradient_accumulation_steps:
                 self.flush()
+
+    @property
+    def _accumulates(self) -> bool:
+        return self.gradient_accumulation_steps is not None
 
     def flush(self) -> None:
         """Update with the mean of the gradients that are still accumulated, if there are any.

@@ -3,8 +3,9 @@
 A step changes state in place and nothing else, so `torch.compile` can take it whole. Dynamo's guards,
 which look at every attribute of every layer before every step, are left out. In their place each
 graph has a key: what the batch looks like, compared at every step, and what the model looks like,
-compared at every epoch. A model that has changed in between (a new dropout rate, a layer frozen, an
-option of the optimizer) is captured anew.
+compared at every epoch, as are the Python values that the graph was made with (`_granted.py`). A model
+that has changed in between (a new dropout rate, a layer frozen, an option of the optimizer) is
+captured anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from kerastorch import optimizers, tree
+from kerastorch.training._granted import Granted, fingerprint
 
 #: Graphs that one kind of step of a model may have. A step that keeps asking for more runs eagerly.
 _MOST = 16
@@ -35,19 +37,18 @@ class Captured:
 
     def __init__(self, model: Any, kind: str) -> None:
         self.kind = kind
-        self.graphs: dict[Any, _Graph] = {}
+        self.graphs: list[_Graph] = []
         self.quiet = False  # whether nothing is said where the step runs eagerly
         self.fixed = False  # whether no tensor takes another's place during an epoch
         self.refused = False  # whether the step cannot be one graph, so that it runs otherwise
-        self._eager: Step = getattr(model, f"{kind}_step")
+        self._eager: Step = model._afresh(kind)
         self._model = model
         self._states: dict[Any, int] = {}  # what the model has looked like, numbered
         self._state = 0
         self._tried = kind == "predict"  # the first step runs eagerly, and makes metrics and states
         self._tries = 0
-        self._bound: dict[
-            Any, Step
-        ] = {}  # the graphs of this epoch, given what they are to work on
+        self._current: dict[Any, _Graph] = {}  # the graphs of this epoch
+        self._bound: dict[Any, Step] = {}  # the same, given what they are to work on
         self._seen: dict[str, int] = {}  # how often a shape of batch has come
         self._shapes: set[str] = (
             set()
@@ -55,8 +56,9 @@ class Captured:
 
     def begin(self) -> None:
         """Look at the model before an epoch."""
+        self._current.clear()
         self._bound.clear()
-        self._number(_fingerprint(self._model))
+        self._number(fingerprint(self._model))
 
     def _number(self, looks: Any) -> int:
         before, self._state = self._state, self._states.setdefault(looks, len(self._states))
@@ -73,21 +75,41 @@ class Captured:
             return self._eager(batch)
         bound = self._bound.get(key)
         if bound is not None:
-            return self._give(bound(batch))
-        graph = self.graphs.get((self._state, key))
+            return self._give(bound(batch), self._current[key])
+        graph = self._current.get(key) or self._find(key)
         if graph is None:
             shape = repr(key)
             seen = self._seen[shape] = self._seen.get(shape, 0) + 1
             if self._shapes and seen < PATIENCE and shape not in self._shapes:
                 return self._eager(batch)
             return self._capture(batch, key)
+        if graph.is_new:  # somebody may have changed something since the first step of the graph
+            graph.is_new = False
+            if self._is_unsteady(graph):
+                return self._eager(batch)
         graph.watched = self.fixed
         return self._bind(graph, key, batch, graph(self._model, batch))
+
+    def _find(self, key: Any) -> _Graph | None:
+        """The graph for such batches and the model as it is."""
+        for graph in self.graphs:
+            if graph.key == (self._state, key) and graph.granted.changed() is None:
+                graph.is_new = False
+                self._current[key] = graph
+                return graph
+        return None
+
+    def _is_unsteady(self, graph: _Graph) -> bool:
+        """Whether a step or what is between steps changes what the graph takes for granted."""
+        changed = graph.granted.changed()
+        if changed is not None:
+            self._refuse(f"{changed} changes with every step")
+        return changed is not None
 
     def _try(self, batch: Any) -> Any:
         """A step before the capture: it may make things once, but must then leave the model as it was."""
         logs = self._eager(batch)
-        looks = _fingerprint(self._model)
+        looks = fingerprint(self._model)
         before = self._number(looks)
         self._tries += 1
         if self._state == before:
@@ -102,16 +124,19 @@ class Captured:
         if len(self.graphs) == _MOST:
             self._refuse(f"batches or layers change all the time: there are {_MOST} graphs already")
             return self._eager(batch)
-        graph = _Graph(_FUNCTIONS[self.kind])
+        graph = _Graph(self._model, _FUNCTIONS[self.kind], (self._state, key))
         graph.watched = self.fixed
         try:
-            with _seeing_gradients(), _counting_later(self._model.optimizer):
+            with _seeing_gradients():
                 result = graph(self._model, batch)
         except Exception as error:
             logs = self._eager(batch)  # an error of the model's own shows here, in its own words
-            self._refuse(_reason(error))
+            self._refuse(_reason(error), forward=True)
             return logs
-        self.graphs[self._state, key] = graph
+        if self._is_unsteady(graph):
+            return self._give(result, graph)
+        self.graphs.append(graph)
+        self._current[key] = graph
         self._shapes.add(repr(key))
         return self._bind(graph, key, batch, result)
 
@@ -119,24 +144,23 @@ class Captured:
         bound = graph.bound(batch, result) if self.fixed else None
         if bound is not None:
             self._bound[key] = bound
-        return self._give(result)
+        return self._give(result, graph)
 
-    def _give(self, result: Any) -> Any:
-        model = self._model
-        if self.kind == "train" and isinstance(model.optimizer, optimizers.Optimizer):
-            model.optimizer.count_micro_step(model.optimizer.captured_positions)
-        return model.get_metrics_result() if result is None else result
+    def _give(self, result: Any, graph: _Graph) -> Any:
+        for positions in graph.deferred:
+            self._model.optimizer.count_micro_step(positions)
+        return self._model.get_metrics_result() if result is None else result
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, forward: bool = False) -> None:
         self.refused = True
         self.graphs.clear()
         if self.quiet:
             return
         model = self._model
-        how = "eagerly"
-        if "_compiled_call_impl" not in model.__dict__ or model._compiled_call_impl is None:
-            model._compiled_call_impl = _compiled_call(model)
-            how = "with a compiled forward pass alone"
+        if forward and model._compiled_call_impl is None:
+            model._compiled_call_impl = _CompiledCall(model)
+        compiled = model._compiled_call_impl is not None
+        how = "with a compiled forward pass alone" if compiled else "eagerly"
         warnings.warn(
             f"{model._title()}: a {self.kind} step cannot be one compiled graph, so it runs {how}: "
             f"{reason}",
@@ -187,6 +211,7 @@ class CapturedSteps(dict[str, Captured]):
 
 
 def _train(model: Any, batch: Any) -> Any:
+    model._forget_losses()
     logs = model.train_step(batch)
     model._forget_losses()
     return logs or None
@@ -194,6 +219,7 @@ def _train(model: Any, batch: Any) -> Any:
 
 def _test(model: Any, batch: Any) -> Any:
     with torch.no_grad():
+        model._forget_losses()
         logs = model.test_step(batch)
         model._forget_losses()
     return logs or None
@@ -201,6 +227,7 @@ def _test(model: Any, batch: Any) -> Any:
 
 def _predict(model: Any, batch: Any) -> Any:
     with torch.no_grad():
+        model._forget_losses()
         outputs = model.predict_step(batch)
         model._forget_losses()
     return outputs
@@ -212,13 +239,17 @@ _FUNCTIONS = {"train": _train, "test": _test, "predict": _predict}
 class _Graph:
     """A step as one compiled graph, which finds the tensors that it works on anew at every call."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, model: Any, function: Any, key: Any) -> None:
+        self.granted = Granted(model, function.__globals__)
+        self.key = key
+        self.is_new = True  # whether there has been one step
+        self.deferred: tuple[Any, ...] = ()  # what a step leaves to `Captured._give`
         self._step = torch.compile(
             _copy_of(function),
             fullgraph=True,
             dynamic=False,
             backend=self._compile,
-            options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
+            options={"guard_filter_fn": self.granted},
         )
         self._code: Any = None
         self.watched = False
@@ -238,7 +269,10 @@ class _Graph:
         return run
 
     def __call__(self, model: Any, batch: Any) -> Any:
-        return self._step(model, batch)
+        with _deferring(model.optimizer) as deferred:
+            result = self._step(model, batch)
+        self.deferred = tuple(deferred)
+        return result
 
     def bound(self, batch: Any, result: Any) -> Step | None:
         """The graph as a function of batches alone, on the other tensors of the call that has just given
@@ -269,18 +303,25 @@ def _copy_of(function: Any) -> Any:
     return types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
 
 
-def _compiled_call(model: Any) -> Any:
+class _CompiledCall:
     """The model's call, compiled as far as that goes; if it does not go at all, as it is."""
-    compiled = torch.compile(model._call_impl)
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._compiled = torch.compile(model._call_impl)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return compiled(*args, **kwargs)
+            return self._compiled(*args, **kwargs)
         except Exception:  # if it is the model's own error, it comes again
-            model._compiled_call_impl = None
-            return model._call_impl(*args, **kwargs)
+            release(self._model)
+            return self._model._call_impl(*args, **kwargs)
 
-    return call
+
+def release(model: Any) -> None:
+    """Let the model's call be as it is again."""
+    if isinstance(model._compiled_call_impl, _CompiledCall):
+        model._compiled_call_impl = None
 
 
 def _seeing_gradients() -> contextlib.AbstractContextManager[Any]:
@@ -293,15 +334,17 @@ def _seeing_gradients() -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def _counting_later(optimizer: Any) -> Iterator[None]:
-    """What an optimizer does on the host is left to `Captured._give`."""
-    if isinstance(optimizer, optimizers.Optimizer):
-        optimizer.capturing = True
+def _deferring(optimizer: Any) -> Iterator[list[Any]]:
+    """A list of what an optimizer would do on the host, which is left to `Captured._give`."""
+    deferred: list[Any] = []
+    own = isinstance(optimizer, optimizers.Optimizer)
+    if own:
+        optimizer.deferred = deferred
     try:
-        yield
+        yield deferred
     finally:
-        if isinstance(optimizer, optimizers.Optimizer):
-            optimizer.capturing = False
+        if own:
+            optimizer.deferred = None
 
 
 def _reason(error: Exception) -> str:
@@ -316,70 +359,14 @@ def _reason(error: Exception) -> str:
 
 
 def _key(batch: Any) -> Any:
-    """What a batch looks like; None if there is more in it than tensors."""
+    """What a batch looks like, and which of its tensors are the same one; None if there is more in it
+    than tensors."""
     if type(batch) is tuple and all(x is None or type(x) is torch.Tensor for x in batch):
-        return tuple(
-            [None if x is None else (x.shape, x.dtype, x.stride(), x.device) for x in batch]
-        )
+        looks = [None if x is None else (x.shape, x.dtype, x.stride(), x.device) for x in batch]
+        ids = [id(x) for x in batch]
+        return (*looks, *map(ids.index, ids))
     leaves, spec = tree.flatten_with_spec(batch)
     flat = (
         _key(tuple(leaves)) if all(x is None or type(x) is torch.Tensor for x in leaves) else None
     )
     return None if flat is None else (flat, str(spec))
-
-
-#: Attributes of a model that no step reads.
-_OF_THE_LOOP = {"stop_training", "history", "_progress", "_losses", "_reports", "_nodes"}
-
-
-def _fingerprint(model: Any) -> tuple[Any, ...]:
-    """What a graph takes for granted: plain values and functions among the attributes of layers, losses
-    and metrics, which tensors there are, options of the optimizer, and torch's own modes."""
-    found: list[Any] = [("torch", *_modes(model._device()))]
-    for name, module in model.named_modules():
-        where = f"{name or type(module).__name__}."
-        found += _attributes(where, module)
-        for table in (module._parameters, module._buffers):
-            for key, tensor in table.items():
-                if tensor is not None:
-                    kind = (tensor.dtype, tensor.device, tensor.shape, tensor.requires_grad)
-                    found.append((where + key, id(tensor), *kind))
-    for thing in model._compiled.judges() if model._compiled is not None else ():
-        found += _attributes(f"{type(thing).__name__}.", thing)
-    if isinstance(model.optimizer, optimizers.Optimizer):
-        found.append(("optimizer", model.optimizer.fingerprint()))
-    return tuple(found)
-
-
-def _modes(device: torch.device | None) -> tuple[Any, ...]:
-    kind = device.type if device is not None and device.type != "meta" else "cpu"
-    return (
-        torch.is_autocast_enabled(kind),
-        torch.get_autocast_dtype(kind),
-        torch.get_default_dtype(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.get_float32_matmul_precision(),
-        torch.get_num_threads(),
-    )
-
-
-def _attributes(where: str, thing: Any) -> list[Any]:
-    frozen = ((key, _frozen(v)) for key, v in vars(thing).items() if key not in _OF_THE_LOOP)
-    return [(where + key, value) for key, value in frozen if value is not _OTHER]
-
-
-_OTHER = object()
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-
-
-def _frozen(value: Any) -> Any:
-    """A plain value, or a list, tuple or dict of them, as something that can be compared later; a
-    function by its identity."""
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, dict):
-        value = [item for pair in value.items() for item in pair]
-    if isinstance(value, (list, tuple)):
-        items = tuple(_frozen(item) for item in value)
-        return _OTHER if _OTHER in items else items
-    return id(value) if callable(value) else _OTHER

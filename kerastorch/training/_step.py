@@ -18,7 +18,7 @@ from kerastorch.callbacks import CallbackList
 from kerastorch.data import unpack_x_y_sample_weight
 from kerastorch.layers._layer import Layer, collecting
 from kerastorch.metrics import Mean, Metric
-from kerastorch.training._capture import CapturedSteps
+from kerastorch.training._capture import CapturedSteps, release
 from kerastorch.training._grading import Grader
 from kerastorch.training._logs import Logs
 from kerastorch.training._outputs import CompiledLoss, CompiledMetrics, leaves
@@ -97,6 +97,7 @@ class Stepper(Layer):
         )
         self.optimizer = chosen
         self._compiled = compiled
+        release(self)
         # Past __setattr__, which would take metrics and loss modules for parts of the model.
         self.__dict__["_compile_arguments"] = {
             "optimizer": optimizer,
@@ -211,7 +212,8 @@ class Stepper(Layer):
 
     def _results(self) -> dict[str, Any]:
         compiled = self._compiled
-        epoch = compiled.epoch if compiled is not None else None
+        cached = compiled is not None and not torch.compiler.is_compiling()
+        epoch = compiled.epoch if compiled is not None and cached else None
         named = (epoch and epoch.named) or self._named_metrics()
         if epoch is not None:
             epoch.named = named
@@ -376,7 +378,7 @@ class Stepper(Layer):
     def _step_function(self, kind: str, steps: float | None, callbacks: CallbackList) -> Any:
         """The step of an epoch: captured if `compile` asks for it, else as it is written. `steps`: of the
         whole run, as far as that is known."""
-        compiled, step = self._compiled, getattr(self, f"{kind}_step")
+        compiled, step = self._compiled, self._afresh(kind)
         if compiled is not None:
             if self._compile_arguments["run_eagerly"]:
                 return step
@@ -393,6 +395,18 @@ class Stepper(Layer):
                 if kind == "test" and self._is_built_in(*_GRADES):
                     return Grader(self, call)
         return step
+
+    def _afresh(self, kind: str) -> Any:
+        """A step that forgets what layers added in the one before; the built-in ones do so themselves."""
+        step = getattr(self, f"{kind}_step")
+        if kind != "predict" and self._is_built_in(f"{kind}_step"):
+            return step
+
+        def afresh(data: Any) -> Any:
+            self._forget_losses()
+            return step(data)
+
+        return afresh
 
     def _is_built_in(self, *methods: str) -> bool:
         """Whether nobody has written these methods anew."""

@@ -275,6 +275,98 @@ def test_freezing_and_the_learning_rate_between_fits() -> None:
     assert all((a == b).all() for a, b in zip(last, model.layers[2].get_weights(), strict=True))
 
 
+def test_python_values_that_are_in_the_graph_count_between_epochs() -> None:
+    def run(jit: bool) -> list[float]:
+        keras.utils.set_random_seed(0)
+        penalty, rate = keras.regularizers.L2(0.01), {"now": 0.1}
+        model = mlp(kernel_regularizer=penalty)
+        optimizer = SGD(lambda: rate["now"], clipnorm=0.5, weight_decay=0.1)
+        changes = [
+            lambda: None,
+            lambda: rate.update(now=0.05),
+            lambda: setattr(penalty, "l2", 1.0),
+            lambda: setattr(optimizer, "clipnorm", 0.1),
+            lambda: optimizer.exclude_from_weight_decay(var_names=["kernel"]),
+        ]
+        begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: changes[epoch]())
+        model.compile(optimizer, "mse", jit_compile=jit)
+        return model.fit(
+            X[:32], Y[:32], batch_size=8, epochs=5, verbose=0, shuffle=False, callbacks=[begin]
+        ).history["loss"]
+
+    assert run(True) == pytest.approx(run(False), rel=1e-5)
+
+
+class Metered(Own):
+    """Has the logs of the built-in step."""
+
+    def train_step(self, data: Any) -> Any:
+        logs = keras.Model.train_step(self, data)
+        return {**logs, "twice": 2 * logs["loss"]}
+
+
+class Idiom(Own):
+    """The step of Keras's guide, around layers that add losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = layers.Dense(5, activity_regularizer="l2")
+
+    def train_step(self, data: Any) -> Any:
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(x, y, y_pred, weight)
+        variables = self.trainable_variables
+        gradients = torch.autograd.grad(loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {**self.compute_metrics(x, y, y_pred, weight), "own_loss": loss.detach()}
+
+
+class Partly(Own):
+    """Updates some of the weights, as often as it is told to."""
+
+    times = 1
+
+    def train_step(self, data: Any) -> Any:
+        for _ in range(self.times):
+            loss = (self(data[0]) - data[1]).square().mean()
+            some = self.scores.trainable_weights
+            self.optimizer.apply(torch.autograd.grad(loss, some), some)
+        return {"own_loss": loss.detach()}
+
+
+class Twice(Partly):
+    times = 2
+
+
+@pytest.mark.parametrize("kind", [Metered, Idiom, Partly, Twice])
+def test_own_steps(kind: Any) -> None:
+    def run(jit: bool) -> Any:
+        keras.utils.set_random_seed(0)
+        model = kind()
+        model.build((None, 6))
+        optimizer = Adam(0.1, gradient_accumulation_steps=3, weight_decay=0.1)
+        model.compile(optimizer, "mse", jit_compile=jit)
+        history = model.fit(X[:32], Y[:32], batch_size=8, epochs=2, verbose=0, shuffle=False)
+        return history.history, int(optimizer.iterations), optimizer.pending
+
+    history, *counts = run(False)
+    with warnings.catch_warnings():
+        if kind is Twice:  # an update in the middle of a step cannot be put off
+            warnings.filterwarnings("ignore", "Twice.* cannot be one compiled graph")
+        found, *others = run(True)
+    assert counts == others
+    for name, values in history.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5)
+
+
+def test_one_tensor_in_two_places_is_another_batch_than_two_tensors() -> None:
+    x, y = torch.zeros(2, 3), torch.zeros(2, 3)
+    assert _capture._key((x, y, None)) == _capture._key((y, x, None))
+    assert _capture._key((x, x, None)) != _capture._key((x, y, None))
+    assert _capture._key(({"a": x, "b": x}, y)) != _capture._key(({"a": x, "b": y}, y))
+
+
 class Counting(layers.Layer):
     """Behaves by a Python number that changes with each call."""
 
@@ -285,6 +377,21 @@ class Counting(layers.Layer):
         return x * self.calls
 
 
+class Counts:
+    calls = 0
+
+
+class Elsewhere(layers.Layer):
+    """The same, where attributes of the layer do not show it."""
+
+    def build(self, shape: Any) -> None:
+        self.counts = Counts()
+
+    def call(self, x: Any) -> Any:
+        self.counts.calls += 1
+        return x * self.counts.calls
+
+
 class Reading(layers.Layer):
     def call(self, x: Any) -> Any:
         return x * (1.0 if x.is_meta or x.sum().item() > -1e9 else 0.0)
@@ -292,7 +399,11 @@ class Reading(layers.Layer):
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
-    [(Counting, r"calls changes with every step"), (Reading, r"test_captured.py:\d+")],
+    [
+        (Counting, r"eagerly: .*calls changes with every step"),
+        (Elsewhere, r"eagerly: .*counts.calls changes with every step"),
+        (Reading, r"test_captured.py:\d+"),
+    ],
 )
 def test_what_cannot_be_captured_warns_and_runs(layer: Any, reason: str) -> None:
     def run(jit: bool) -> Any:
@@ -325,6 +436,9 @@ def test_torch_optimizers_run_with_a_compiled_forward_pass() -> None:
     with pytest.warns(UserWarning, match="cannot be one compiled graph"):
         losses = model.fit(X, Y, batch_size=8, epochs=2, verbose=0).history["loss"]
     assert losses[1] < losses[0]
+    assert model._compiled_call_impl is not None
+    model.compile("sgd", "mse", jit_compile=False)
+    assert model._compiled_call_impl is None
     assert not any("_orig_mod" in name for name in model.state_dict())
 
 
