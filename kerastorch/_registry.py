@@ -181,7 +181,14 @@ def get_registered_object(
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """Everything that is registered, by name; what is put in or taken out counts at once."""
+    """The classes and functions of one's own that are known, by name: a dict to be read and changed.
+
+    >>> import kerastorch as keras
+    >>> keras.saving.get_custom_objects()["double"] = lambda x: 2 * x
+    >>> keras.activations.get("double")(4)
+    8
+    >>> del keras.saving.get_custom_objects()["double"]
+    """
     return _CUSTOM
 
 

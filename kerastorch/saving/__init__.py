@@ -11,7 +11,6 @@ from kerastorch.saving._model import load_weights as load_weights
 from kerastorch.saving._model import save_model as save_model
 from kerastorch.saving._model import save_weights as save_weights
 from kerastorch.saving._objects import deserialize_keras_object as deserialize_keras_object
-from kerastorch.saving._objects import get_custom_objects as get_custom_objects
 from kerastorch.saving._objects import serialize_keras_object as serialize_keras_object
 
 CustomObjectScope = custom_object_scope

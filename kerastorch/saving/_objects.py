@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerastorch._registry import _CUSTOM, custom_object_scope, deserialize, serialize
+from kerastorch._registry import custom_object_scope, deserialize, serialize
 
 
 def serialize_keras_object(obj: Any) -> Any:
@@ -32,15 +32,3 @@ def deserialize_keras_object(
     """
     with custom_object_scope(custom_objects):
         return deserialize(config)
-
-
-def get_custom_objects() -> dict[str, Any]:
-    """The classes and functions of one's own that are known, by name: a dict to be read and changed.
-
-    >>> import kerastorch as keras
-    >>> keras.saving.get_custom_objects()["double"] = lambda x: 2 * x
-    >>> keras.activations.get("double")(4)
-    8
-    >>> del keras.saving.get_custom_objects()["double"]
-    """
-    return _CUSTOM
