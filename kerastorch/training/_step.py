@@ -399,7 +399,7 @@ class Stepper(Layer):
     def _afresh(self, kind: str) -> Any:
         """A step that forgets what layers added in the one before; the built-in ones do so themselves."""
         step = getattr(self, f"{kind}_step")
-        if kind != "predict" and self._is_built_in(f"{kind}_step"):
+        if kind == "predict" or self._is_built_in(f"{kind}_step"):
             return step
 
         def afresh(data: Any) -> Any:
