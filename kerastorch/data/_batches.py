@@ -18,7 +18,7 @@ from kerastorch.saving._state import is_state
 
 
 class Batches(ABC):
-    """Iterating gives the batches of one pass over the data, as tuples of tensors."""
+    """Iterating gives the batches of one pass over the data, as tuples of tensors; `x` alone in arrays is itself."""
 
     #: Every epoch starts at the beginning, also when `steps_per_epoch` left batches unread.
     restarts = False

@@ -1,4 +1,4 @@
-"""Files of Python's pickle format that hold plain data and arrays; anything else in them is refused."""
+"""Data sets in Python's pickle format: numbers, lists and arrays. Nothing in a file is called."""
 
 from __future__ import annotations
 
@@ -9,26 +9,51 @@ from typing import IO, Any
 
 import numpy as np
 
-_KNOWN = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-}
+
+class _Record:
+    """Stands for whatever a file names, and keeps what the file would give to it."""
+
+    arguments: tuple[Any, ...] = ()
+    state: Any = None
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str) -> Any:
-        if (module_name, global_name) not in _KNOWN:
-            raise ValueError(
-                f"The file asks for {module_name}.{global_name}, which no data set holds: it is not loaded."
-            )
-        return super().find_class(module_name, global_name)
+        return _Record
 
 
 def unpickled(stream: IO[bytes]) -> Any:
     """Numbers, text, lists, dicts and arrays from a pickle; text of Python 2 becomes bytes."""
-    return _Unpickler(stream, encoding="bytes").load()
+    return _plain(_Unpickler(stream, encoding="bytes").load())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if type(value) in (int, float, str, bytes) or _is_numbers(value):
+        return value
+    match getattr(value, "state", None):  # that of an array
+        case (_, tuple() as shape, _Record(arguments=(str() | bytes() as name, *_)), order, data):
+            return _array(shape, name if isinstance(name, str) else name.decode(), order, data)
+    raise ValueError("The file holds something that no data set does; it is not loaded.")
+
+
+def _is_numbers(value: Any) -> bool:
+    return type(value) is list and {*map(type, value)} <= {int, float, bytes}
+
+
+def _array(shape: tuple[int, ...], dtype: str, fortran: bool, data: Any) -> np.ndarray[Any, Any]:
+    if isinstance(data, list) and dtype[:1] == "O" and shape == (len(data),):
+        array = np.empty(shape, object)
+        array[:] = [_plain(item) for item in data]
+        return array
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:

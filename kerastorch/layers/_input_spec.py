@@ -24,7 +24,7 @@ class InputSpec:
         optional: None will do.
 
     >>> import torch, kerastorch as keras
-    >>> layer = keras.layers.Identity()
+    >>> layer = keras.layers.Identity(name="identity")
     >>> layer.input_spec = keras.InputSpec(ndim=2, axes={-1: 3})
     >>> layer(torch.ones(2, 4))
     Traceback (most recent call last):

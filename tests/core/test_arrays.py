@@ -33,7 +33,7 @@ def batches(x, y=None, **arguments) -> list:
     ],
 )
 def test_dtypes(dtype, expected) -> None:
-    (tensor,) = to_tensors(X[:, :1].astype(dtype))
+    tensor = to_tensors(X[:, :1].astype(dtype))
     assert tensor.dtype is expected
     np.testing.assert_array_equal(tensor.numpy(), X[:, :1].astype(expected.__str__()[6:]))
 
@@ -41,7 +41,7 @@ def test_dtypes(dtype, expected) -> None:
 def test_float64_is_kept_where_it_is_the_default() -> None:
     config.set_floatx("float64")
     try:
-        assert to_tensors(X.astype("float64"))[0].dtype is torch.float64
+        assert to_tensors(X.astype("float64")).dtype is torch.float64
     finally:
         config.set_floatx("float32")
 
@@ -54,20 +54,20 @@ def test_arrays_are_used_as_they_lie(kind: str) -> None:
     given = torch.from_numpy(array) if kind == "tensor" else array
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (tensor,) = to_tensors(given)
-        first = batches(given, batch_size=2)[0][0]
+        tensor = to_tensors(given)
+        first = batches(given, batch_size=2)[0]
     assert tensor.data_ptr() == array.__array_interface__["data"][0]
     assert first.data_ptr() == tensor.data_ptr()  # slices are views
     np.testing.assert_array_equal(tensor.numpy(), array)
 
 
 def test_reversed_arrays_are_copied() -> None:
-    (tensor,) = to_tensors(X[::-1])
+    tensor = to_tensors(X[::-1])
     np.testing.assert_array_equal(tensor.numpy(), X[::-1])
 
 
 def test_lists_of_numbers_are_arrays() -> None:
-    assert to_tensors([[1, 2], [3, 4]])[0].tolist() == [[1, 2], [3, 4]]
+    assert to_tensors([[1, 2], [3, 4]]).tolist() == [[1, 2], [3, 4]]
     assert to_tensors([1.5, 2.5], (1, 0))[1].tolist() == [1, 0]
     assert [t.tolist() for t in to_tensors([np.ones(2), np.zeros(2)])[0]] == [[1, 1], [0, 0]]
 
@@ -85,7 +85,7 @@ def test_nests_keep_their_structure() -> None:
 @pytest.mark.parametrize("size", [1, 3, 5, 10, 64])
 def test_sizes_of_batches(size: int) -> None:
     adapted = adapt(X, batch_size=size)
-    lengths = [len(batch[0]) for batch in adapted]
+    lengths = [len(batch) for batch in adapted]
     assert adapted.steps == len(lengths)
     assert sum(lengths) == 10
     assert set(lengths[:-1]) <= {size}
@@ -115,7 +115,7 @@ def test_the_order_follows_the_seed_and_not_the_chunks(monkeypatch) -> None:
     for chunk in (1, 1 << 22):
         monkeypatch.setattr("kerastorch.data._rows._CHUNK", chunk)
         torch.manual_seed(3)
-        orders.append(torch.cat([b[0] for b in batches(np.arange(50), shuffle=True)]).tolist())
+        orders.append(torch.cat(batches(np.arange(50), shuffle=True)).tolist())
     assert orders[0] == orders[1]
 
 

@@ -6,6 +6,7 @@ import gzip
 import importlib
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -148,11 +149,16 @@ def test_cifar10(cache: Path) -> None:
 
 
 def test_pickles_run_nothing(tmp_path: Path) -> None:
-    evil = pickle.dumps(print)
-    with pytest.raises(ValueError, match="asks for builtins"):
-        unpickled(io.BytesIO(evil))
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    for evil in (print, Evil(), [Evil()], {"a": Evil()}, {"a": [print]}):
+        with pytest.raises(ValueError, match="it is not loaded"):
+            unpickled(io.BytesIO(pickle.dumps(evil)))
     rows = np.empty(1, object)
-    rows[0] = print
+    rows[0] = Evil()
     np.savez(tmp_path / "x.npz", x=rows)
     with pytest.raises(ValueError, match="it is not loaded"):
         read_npz(tmp_path / "x.npz")
+    assert not (tmp_path / "made").exists()

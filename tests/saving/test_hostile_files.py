@@ -512,7 +512,8 @@ def test_names_in_a_file_are_no_code(
 
 def test_the_package_has_no_unsafe_loader() -> None:
     """Nothing is unpickled or evaluated; ``torch.load`` with weights alone, ``np.load`` without objects.
-    The one `exec` runs what `to_torch` has written from a live model."""
+    The one `exec` runs what `to_torch` has written from a live model, the one `eval` what dynamo has
+    written from one; `_plain.py` reads data sets with records in place of all that a pickle could call."""
     for file in Path(kt.__file__).parent.rglob("*.py"):
         for item in ast.walk(ast.parse(file.read_text())):
             if isinstance(item, ast.Import | ast.ImportFrom):
@@ -522,9 +523,11 @@ def test_the_package_has_no_unsafe_loader() -> None:
             if isinstance(item, ast.Call):
                 called = ast.unparse(item.func)
                 keywords = {k.arg: ast.unparse(k.value) for k in item.keywords}
-                assert called not in ("eval", "__import__"), file
+                assert called != "__import__", file
+                assert called != "eval" or file.name == "_granted.py", file
                 assert called != "exec" or file.name == "_to_torch.py", file
                 assert called not in ("pickle.load", "pickle.loads", "pickle.Unpickler"), file
+                assert "npickl" not in called or file.parent.name == "datasets", file
                 if called == "torch.load":
                     assert keywords.get("weights_only") == "True", file
                 if called in ("np.load", "numpy.load"):
