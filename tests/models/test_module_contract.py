@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributed.fsdp import fully_shard
 from torch.nn.utils import prune
 
 import kerastorch as keras
@@ -499,3 +501,38 @@ def test_parametrized_layers_are_copied() -> None:
     kernel = model.layers[0].kernel
     torch.testing.assert_close(kernel.T @ kernel, torch.eye(3))
     assert not torch.equal(twin(x), model(x))
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")  # which gives a view, as most do
+@pytest.mark.parametrize("wrapper", ["DDP", "FSDP2"])
+def test_wrappers_of_torch_distributed(wrapper: str, process_group: None) -> None:
+    """In a loop of one's own the model is trained as it is without them."""
+    plain = attention_model()
+    model = copy.deepcopy(plain)
+    if wrapper == "DDP":
+        wrapped: nn.Module = nn.parallel.DistributedDataParallel(model)
+    else:
+        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
+        for layer in model.layers:
+            if list(layer.parameters()):
+                fully_shard(layer, mesh=mesh)
+        wrapped = fully_shard(model, mesh=mesh)
+    x, y = torch.randn(8, 5, 4), torch.randn(8, 2)
+    for module in (plain, wrapped):
+        optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
+        module.train()
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(module(x), y).backward()
+            optimizer.step()
+    for one, other in zip(plain.parameters(), model.parameters(), strict=True):
+        other = other.full_tensor() if wrapper == "FSDP2" else other
+        torch.testing.assert_close(one, other)
