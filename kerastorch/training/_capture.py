@@ -287,9 +287,10 @@ class _Graph:
         places = [(at, given[id(x)]) for at, x in enumerate(inputs) if id(x) in given]
         fixed, code = list(inputs), self._code
         flat = type(batch) is tuple and not any(map(tree.is_nested, batch))
+        alone = type(batch) is torch.Tensor
 
         def step(batch: Any) -> Any:
-            leaves = batch if flat else tree.flatten(batch)
+            leaves = batch if flat else (batch,) if alone else tree.flatten(batch)
             for at, place in places:
                 fixed[at] = leaves[place]
             outputs = code(*fixed)
@@ -361,12 +362,17 @@ def _reason(error: Exception) -> str:
 def _key(batch: Any) -> Any:
     """What a batch looks like, and which of its tensors are the same one; None if there is more in it
     than tensors."""
+    if type(batch) is torch.Tensor:
+        return _look(batch)
     if type(batch) is tuple and all(x is None or type(x) is torch.Tensor for x in batch):
-        looks = [None if x is None else (x.shape, x.dtype, x.stride(), x.device) for x in batch]
         ids = [id(x) for x in batch]
-        return (*looks, *map(ids.index, ids))
+        return (*map(_look, batch), *map(ids.index, ids))
     leaves, spec = tree.flatten_with_spec(batch)
     flat = (
         _key(tuple(leaves)) if all(x is None or type(x) is torch.Tensor for x in leaves) else None
     )
     return None if flat is None else (flat, str(spec))
+
+
+def _look(x: torch.Tensor | None) -> Any:
+    return None if x is None else (x.shape, x.dtype, x.stride(), x.device)
