@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -203,6 +203,23 @@ class Coloring(Drawing):
 
     def _back(self, x: torch.Tensor, highest: float) -> torch.Tensor:
         return rescaled(x, (0, highest), self.value_range)
+
+
+class ByFactor(Coloring):
+    """A `Coloring` by how much `factor` says, within `_bounds`."""
+
+    _bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(value_range, data_format, seed, **kwargs)
+        self.factor = factor_of(type(self).__name__, "factor", factor, self._bounds)
 
 
 def rescaled(x: torch.Tensor, old: Sequence[float], new: Sequence[float]) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch
 from kerastorch.config import epsilon
 from kerastorch.layers._layer import registry
 from kerastorch.layers._preprocessing._images._base import (
+    ByFactor,
     Coloring,
     Factor,
     factor_of,
@@ -30,7 +31,7 @@ def _hsv(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return to_hsv(x).unbind(1)
 
 
-class RandomHue(Coloring):
+class RandomHue(ByFactor):
     """In training, turns the colours of each picture around the circle of hues, one way or the other.
 
     Args:
@@ -43,17 +44,6 @@ class RandomHue(Coloring):
     tensor([[[0., 1., 1.]]])
     """
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(value_range, data_format, seed, **kwargs)
-        self.factor = factor_of(type(self).__name__, "factor", factor, (0.0, 1.0))
-
     def _draw(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         side = torch.where(self._uniform(x) > 0.5, -0.5, 0.5)
         return (side * self._uniform(x, self.factor),)
@@ -65,7 +55,7 @@ class RandomHue(Coloring):
         return self._back(x.clamp(0, 1), 1)
 
 
-class RandomSaturation(Coloring):
+class RandomSaturation(ByFactor):
     """In training, makes the colours of each picture stronger or weaker.
 
     Args:
@@ -78,17 +68,6 @@ class RandomSaturation(Coloring):
     >>> layer(torch.tensor([[[1.0, 0.5, 0.0]]]), training=True)
     tensor([[[1., 1., 1.]]])
     """
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(value_range, data_format, seed, **kwargs)
-        self.factor = factor_of(type(self).__name__, "factor", factor, (0.0, 1.0), 0.0)
 
     def _draw(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         factor = self._uniform(x, self.factor)

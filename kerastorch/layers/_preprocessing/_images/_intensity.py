@@ -9,6 +9,7 @@ import torch
 
 from kerastorch.layers._layer import registry
 from kerastorch.layers._preprocessing._images._base import (
+    ByFactor,
     Coloring,
     Drawing,
     Factor,
@@ -151,7 +152,7 @@ class RandomInvert(Coloring):
         return torch.where(per_picture(drawn[0]), sum(self.value_range) - x, x)
 
 
-class RandomPosterization(Coloring):
+class RandomPosterization(ByFactor):
     """In training, keeps the first bits of each value of a picture, as a byte.
 
     Args:
@@ -164,16 +165,7 @@ class RandomPosterization(Coloring):
     tensor([[[  0.,  64., 192.]]])
     """
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(value_range, data_format, seed, **kwargs)
-        self.factor = factor_of(type(self).__name__, "factor", factor, (1, 8))
+    _bounds = (1, 8)
 
     def _draw(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (2 ** (8 - self._uniform(x, self.factor).floor()),)

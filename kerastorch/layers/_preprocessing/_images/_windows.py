@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from kerastorch.layers._layer import registry
 from kerastorch.layers._preprocessing._images._base import (
+    ByFactor,
     Coloring,
     Factor,
     factor_of,
@@ -62,7 +63,7 @@ class RandomGaussianBlur(Coloring):
         return self._clipped(torch.where(per_picture(chosen), blurred, x))
 
 
-class RandomSharpness(Coloring):
+class RandomSharpness(ByFactor):
     """In training, ``s * x + (1 - s) * smooth`` with the weighted mean of the nine pixels around each.
 
     Args:
@@ -74,17 +75,6 @@ class RandomSharpness(Coloring):
     >>> keras.layers.RandomSharpness((0.0, 0.0))(x, training=True).flatten()
     tensor([0.3846, 0.0769, 0.0000])
     """
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(value_range, data_format, seed, **kwargs)
-        self.factor = factor_of(type(self).__name__, "factor", factor, (0.0, 1.0))
 
     def _draw(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (2 * self._uniform(x, self.factor),)
